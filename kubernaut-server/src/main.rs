@@ -1,0 +1,2 @@
+//! The kubernaut binary.
+fn main() {}
