@@ -1,0 +1,13 @@
+//! Ports: what services need from outside. Only hosts and tests provide them.
+
+mod clock;
+mod cluster_read;
+mod cluster_write;
+mod ledger;
+mod verifier;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use cluster_read::{ClusterInfo, ClusterRead, EventQuery, KubeEvent, ListQuery, LogQuery, LogText, MetricSeries};
+pub use cluster_write::{AccessReview, ClusterWrite, EvictRequest, PatchKind, PatchRequest, ScaleRequest, WriteOutcome};
+pub use ledger::{Advance, IncidentFilter, Intake, IntakePolicy, Lease, Ledger, LedgerStats, NewEvent, OutboxItem, RunChange, RunLease};
+pub use verifier::{Verifier, VerifyRequest};

@@ -1,0 +1,5 @@
+//! Behaviour suites per trait and port. Every implementation, wrapper and host object runs them.
+//!
+//! Each suite takes the implementation under test (and what it needs around it) and panics with the rule that does not hold.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "suites report by panicking, like any test")]
