@@ -3,3 +3,9 @@
 //! Each suite takes the implementation under test (and what it needs around it) and panics with the rule that does not hold.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "suites report by panicking, like any test")]
+
+mod objects;
+
+pub mod classifier;
+
+pub use objects::ObjectsCluster;
