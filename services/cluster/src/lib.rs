@@ -1,1 +1,26 @@
-//! cluster
+//! The window on Kubernetes: recorded incident bundles and live clusters through the same ports.
+//!
+//! - [`BundleCluster`]: a folder that records a cluster's state, with simulated writes.
+//!
+//! # Reading a bundle
+//!
+//! ```no_run
+//! use kubernaut_cluster::BundleCluster;
+//! use kubernaut_core::{port::{ClusterRead, ListQuery}, service::CallContext};
+//!
+//! # async fn run() -> kubernaut_core::Result<()> {
+//! let cluster = BundleCluster::open("examples/bundles/crashing-release".as_ref())?;
+//! for pod in cluster.list(CallContext::system("example"), ListQuery::of("Pod", None)).await? {
+//!     println!("{}", pod.reference());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod bundle;
+mod event;
+mod log_tail;
+mod owners;
+mod secrets;
+
+pub use bundle::BundleCluster;
