@@ -16,6 +16,8 @@ pub enum Capability {
     ListRuns,
     /// `Executor::dry_run`.
     DryRun,
+    /// `Executor::preconditions`.
+    Preconditions,
     /// `Executor::undo`.
     Undo,
     /// `ContextStore::forget`.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{CallContext, Capability, delegate};
 use crate::{
     Error, Result,
-    model::{ActionRequest, ActionSpec, DryRun, Execution, IncidentId, Observation},
+    model::{ActionRequest, ActionSpec, DryRun, Execution, IncidentId, Observation, Precondition},
 };
 
 /// What is to be done.
@@ -75,6 +75,17 @@ pub trait Executor: Debug + Send + Sync + 'static {
         Err(Error::unsupported("executor.dry_run", "this executor has no dry-run"))
     }
 
+    /// Evaluates what must hold before the action, with the values that were read.
+    ///
+    /// Rules: changes nothing; empty where the action has no preconditions.
+    ///
+    /// # Errors
+    /// `Unsupported` without [`Capability::Preconditions`]: an action that declares preconditions then needs approval. Else as
+    /// [`Executor::execute`].
+    async fn preconditions(&self, _ctx: CallContext, _request: ActionRequest) -> Result<Vec<Precondition>> {
+        Err(Error::unsupported("executor.preconditions", "this executor cannot evaluate preconditions"))
+    }
+
     /// Takes an action back: restores exactly the fields it changed.
     ///
     /// Rules: a field that somebody changed since is a `Conflict`, and nothing is changed.
@@ -96,5 +107,6 @@ delegate!(Executor {
     async fn execute(&self, ctx: CallContext, request: ExecuteRequest) -> Result<Execution>;
     async fn observe(&self, ctx: CallContext, request: ActionRequest) -> Result<Observation>;
     async fn dry_run(&self, ctx: CallContext, request: ActionRequest) -> Result<DryRun>;
+    async fn preconditions(&self, ctx: CallContext, request: ActionRequest) -> Result<Vec<Precondition>>;
     async fn undo(&self, ctx: CallContext, request: UndoRequest) -> Result<Execution>;
 } sync { fn capabilities(&self) -> Vec<Capability>; });
