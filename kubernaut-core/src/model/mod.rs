@@ -10,6 +10,7 @@ mod classification;
 mod diff;
 mod event;
 mod evidence;
+mod fingerprint;
 mod gate;
 mod history;
 mod id;
@@ -31,6 +32,7 @@ pub use classification::{Attributed, Basis, Classification, Environment, Priorit
 pub use diff::{FieldChange, diff_digest, diff_values};
 pub use event::{EVENT_SCHEMA, Event};
 pub use evidence::{Evidence, EvidenceSource};
+pub use fingerprint::{FingerprintStrategy, top_owner};
 pub use gate::{Check, CheckOutcome, DryRun, Execution, ExecutionOutcome, GateReport, Observation};
 pub use history::{HistoryEntry, Outcome};
 pub use id::{AlertId, ApprovalId, EventId, IncidentId, NotificationId, PlanId, RunId, uuid_at};
