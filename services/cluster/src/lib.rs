@@ -21,6 +21,8 @@ mod bundle;
 mod event;
 mod log_tail;
 mod owners;
+mod patch;
+mod quantity;
 mod secrets;
 
 pub use bundle::BundleCluster;

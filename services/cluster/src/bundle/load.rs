@@ -15,7 +15,9 @@ use super::{
     history,
     manifest::ManifestFile,
     metrics,
-    state::State,
+    reactions,
+    simulation::Simulation,
+    store::Store,
 };
 
 /// Deepest folder level read below `objects/`; more than any recorder writes, and an end for a link that leads back.
@@ -32,13 +34,15 @@ pub(super) fn open(dir: &Path) -> Result<Inner> {
     }
     let history = optional(dir, "history.json")?.map(|b| history::parse("history.json".as_ref(), &b)).transpose()?;
     let metrics = optional(dir, "metrics.json")?.map(|b| metrics::parse("metrics.json".as_ref(), &b)).transpose()?;
-    let mut state = State::default();
+    let reactions = optional(dir, "reactions.yaml")?.map(|b| reactions::parse("reactions.yaml".as_ref(), &text(b))).transpose()?;
+    let mut store = Store::default();
     for object in objects(&sources(dir)?)? {
-        state.put(object);
+        store.put(object);
     }
-    logs(&dir.join("logs"), &mut state)?;
-    let manifest = manifest.unwrap_or_default().complete(dir, || latest(&state));
-    Ok(Inner { dir: dir.to_owned(), manifest, alert, history: history.unwrap_or_default(), metrics, state: RwLock::new(state) })
+    logs(&dir.join("logs"), &mut store)?;
+    let manifest = manifest.unwrap_or_default().complete(dir, || latest(&store));
+    let state = RwLock::new(Simulation::new(store, reactions.unwrap_or_default(), manifest.taken_at));
+    Ok(Inner { dir: dir.to_owned(), manifest, alert, history: history.unwrap_or_default(), metrics, state })
 }
 
 fn text(bytes: Vec<u8>) -> String {
@@ -100,12 +104,12 @@ fn collect(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// Remembers where logs are; they are read when asked for.
-fn logs(dir: &Path, state: &mut State) -> Result<()> {
+fn logs(dir: &Path, store: &mut Store) -> Result<()> {
     for namespace in entries(dir)?.into_iter().filter(|p| p.is_dir()) {
         for pod in entries(&namespace)?.into_iter().filter(|p| p.is_dir()) {
             for file in entries(&pod)?.into_iter().filter(|p| p.is_file()) {
                 if let Some((container, previous)) = container_of(&file) {
-                    state.put_log((name_of(&namespace), name_of(&pod), container, previous), file);
+                    store.put_log((name_of(&namespace), name_of(&pod), container, previous), file);
                 }
             }
         }
@@ -124,9 +128,9 @@ fn container_of(file: &Path) -> Option<(String, bool)> {
 }
 
 /// The latest time in the recording, for a bundle that does not say when it was taken.
-fn latest(state: &State) -> Option<Timestamp> {
+fn latest(store: &Store) -> Option<Timestamp> {
     let mut latest = None;
-    for object in state.all() {
+    for object in store.all() {
         walk_times(object.value(), &mut latest);
     }
     latest

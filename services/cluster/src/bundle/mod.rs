@@ -1,19 +1,25 @@
 //! A recorded cluster: a folder of objects, events, logs and metrics, read through the same ports as a live one.
 //!
+//! Writes go to an in-memory copy; what follows them is only what `reactions.yaml` declares (see the module `reactions` for its format).
 //! Any part may be missing, unknown files are ignored, and a malformed one is an error that names file and line.
 
+mod admission;
 mod documents;
+mod eviction;
 mod history;
 mod load;
 mod manifest;
 mod metrics;
+mod reactions;
 mod read;
-mod state;
+mod simulation;
+mod store;
+mod write;
 
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use kubernaut_core::{
@@ -23,7 +29,7 @@ use kubernaut_core::{
 };
 
 use manifest::Manifest;
-use state::State;
+use simulation::Simulation;
 
 /// A cluster recorded in a folder. Cheap to clone; clones share the in-memory copy.
 #[derive(Clone)]
@@ -35,7 +41,7 @@ struct Inner {
     alert: Option<Vec<u8>>,
     history: Vec<HistoryEntry>,
     metrics: Option<Vec<MetricSeries>>,
-    state: RwLock<State>,
+    state: RwLock<Simulation>,
 }
 
 impl BundleCluster {
@@ -77,8 +83,21 @@ impl BundleCluster {
         self.0.history.clone()
     }
 
-    fn state(&self) -> RwLockReadGuard<'_, State> {
+    /// The state now; reactions whose time has come have happened.
+    fn state(&self) -> RwLockReadGuard<'_, Simulation> {
+        let state = self.0.state.read().unwrap_or_else(PoisonError::into_inner);
+        if !state.is_due() {
+            return state;
+        }
+        drop(state);
+        drop(self.state_mut());
         self.0.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, Simulation> {
+        let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.settle();
+        state
     }
 }
 

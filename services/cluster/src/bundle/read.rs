@@ -22,27 +22,27 @@ use crate::{log_tail, owners};
 impl ClusterRead for BundleCluster {
     async fn info(&self, _ctx: CallContext) -> Result<ClusterInfo> {
         let manifest = &self.0.manifest;
-        Ok(ClusterInfo { id: manifest.cluster.clone(), now: manifest.taken_at, recorded: true, version: manifest.version.clone() })
+        Ok(ClusterInfo { id: manifest.cluster.clone(), now: self.state().now(), recorded: true, version: manifest.version.clone() })
     }
 
     async fn get(&self, _ctx: CallContext, reference: ObjectRef) -> Result<Option<Object>> {
-        Ok(self.state().get(&reference))
+        Ok(self.state().store().get(&reference))
     }
 
     async fn list(&self, _ctx: CallContext, query: ListQuery) -> Result<Vec<Object>> {
-        Ok(self.state().list(&query))
+        Ok(self.state().store().list(&query))
     }
 
     async fn owners(&self, _ctx: CallContext, reference: ObjectRef) -> Result<Vec<ObjectRef>> {
-        owners::walk(&reference, |r| ready(Ok(self.state().get(&r)))).await
+        owners::walk(&reference, |r| ready(Ok(self.state().store().get(&r)))).await
     }
 
     async fn events(&self, _ctx: CallContext, query: EventQuery) -> Result<Vec<KubeEvent>> {
-        Ok(self.state().events(&query))
+        Ok(self.state().store().events(&query))
     }
 
     async fn logs(&self, ctx: CallContext, query: LogQuery) -> Result<Option<LogText>> {
-        let Some(path) = self.state().log(&query) else { return Ok(None) };
+        let Some(path) = self.state().store().log(&query) else { return Ok(None) };
         let work = async move {
             let read = tokio::task::spawn_blocking(move || read_tail(&path, &query)).await;
             let text = read.map_err(|e| Error::internal("cluster.logs", "the reading task ended early").source(e))?;

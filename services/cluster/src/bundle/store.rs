@@ -21,18 +21,21 @@ pub(super) type LogKey = (String, String, String, bool);
 
 /// What the bundle holds now.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct Store {
     objects: BTreeMap<Key, Object>,
     events: Vec<KubeEvent>,
     logs: HashMap<LogKey, PathBuf>,
+    /// The highest resource version so far.
+    version: u64,
 }
 
-impl State {
+impl Store {
     /// Takes an object in, in place of one of the same name.
     pub(super) fn put(&mut self, mut value: Value) -> Object {
         secrets::blank(&mut value);
         default_namespace(&mut value);
         let object = Object::new(value);
+        self.version = self.version.max(object.resource_version().and_then(|v| v.parse().ok()).unwrap_or(0));
         if object.kind() == "Event"
             && let Some(event) = event::parse(object.value())
         {
@@ -40,6 +43,36 @@ impl State {
         }
         self.objects.insert(key_of(&object), object.clone());
         object
+    }
+
+    /// Stores a changed object with a new resource version and, where its spec changed, the next generation; nothing if it did not change.
+    pub(super) fn update(&mut self, before: &Object, mut after: Value) -> Object {
+        secrets::blank(&mut after);
+        if after == *before.value() {
+            return before.clone();
+        }
+        advance_generation(before, &mut after);
+        if let Some(metadata) = after["metadata"].as_object_mut() {
+            metadata.insert("resourceVersion".into(), self.next_version().into());
+        }
+        let after = Object::new(after);
+        self.objects.insert(key_of(&after), after.clone());
+        after
+    }
+
+    /// Removes an object; a pod's logs go with it.
+    pub(super) fn remove(&mut self, object: &Object) {
+        self.objects.remove(&key_of(object));
+        if object.kind() == "Pod" {
+            let namespace = object.namespace().unwrap_or_default();
+            self.logs.retain(|(ns, pod, ..), _| ns != namespace || pod != object.name());
+        }
+    }
+
+    /// A resource version that no object has had.
+    pub(super) fn next_version(&mut self) -> String {
+        self.version += 1;
+        self.version.to_string()
     }
 
     /// Adds where a log is.
@@ -95,6 +128,15 @@ impl State {
     /// Where a log is.
     pub(super) fn log(&self, query: &LogQuery) -> Option<PathBuf> {
         self.logs.get(&(query.namespace.clone(), query.pod.clone(), query.container.clone(), query.previous)).cloned()
+    }
+}
+
+/// The server counts changes of the wanted state, for kinds that it counts at all.
+pub(super) fn advance_generation(before: &Object, after: &mut Value) {
+    if let Some(generation) = before.i64_at("/metadata/generation").filter(|_| before.at("/spec") != after.pointer("/spec"))
+        && let Some(metadata) = after["metadata"].as_object_mut()
+    {
+        metadata.insert("generation".into(), (generation + 1).into());
     }
 }
 
