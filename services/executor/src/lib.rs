@@ -1,1 +1,5 @@
-//! executor
+mod action;
+mod actions;
+pub mod quantity;
+mod registry;
+pub use registry::{find_spec, registry};

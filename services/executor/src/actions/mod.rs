@@ -1,0 +1,34 @@
+//! The actions, one file per family.
+
+mod autoscaling;
+mod node;
+mod pod;
+mod record;
+mod resources;
+mod rollback;
+mod rollout;
+mod scale;
+
+use crate::action::Action;
+
+pub(crate) use rollout::RESTART_STAMP;
+
+/// All actions, in the order they are listed.
+pub(crate) static ALL: &[&Action] = &[
+    &pod::DELETE_POD,
+    &rollout::ROLLOUT_RESTART,
+    &rollback::ROLLBACK_DEPLOYMENT,
+    &scale::SCALE_REPLICAS,
+    &resources::INCREASE_MEMORY_LIMIT,
+    &resources::INCREASE_CPU_LIMIT,
+    &resources::SET_RESOURCE_LIMITS,
+    &resources::SET_RESOURCE_REQUESTS,
+    &resources::REDUCE_REQUESTS,
+    &autoscaling::PATCH_HPA_MAX,
+    &node::CORDON_NODE,
+    &node::UNCORDON_NODE,
+    &node::REMOVE_TAINT,
+    &record::NO_ACTION,
+    &record::ESCALATE,
+    &record::NOTIFY_ONLY,
+];

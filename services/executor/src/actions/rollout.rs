@@ -1,0 +1,89 @@
+//! Replacing all pods of a workload without changing what they are.
+
+use kubernaut_core::{
+    Result,
+    model::{Object, Precondition, Reversibility, Risk},
+};
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::action::{Action, Current, Effect, Write, condition, typed};
+
+/// Annotation of the pod template whose change makes the controller replace all pods.
+///
+/// Its value is the idempotency key, not a time: the same request has the same effect, whenever it is made.
+pub(crate) const RESTART_STAMP: &str = "kubernaut.ai/restarted-by";
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RestartParams {
+    /// Why; goes on record only.
+    #[serde(rename = "reason")]
+    #[schemars(length(max = 500))]
+    _reason: Option<String>,
+}
+
+pub(super) static ROLLOUT_RESTART: Action = Action {
+    name: "rollout_restart",
+    aliases: &["restart_deployment", "restart_statefulset", "restart_daemonset", "graceful_restart"],
+    family: "workload",
+    summary: "replaces all pods of a workload in the way its update strategy says",
+    target_kinds: &["Deployment", "StatefulSet", "DaemonSet"],
+    effect: Effect::Restart,
+    risk: Risk::Low,
+    // Taking the stamp away would only restart everything once more.
+    reversibility: Reversibility::NotNeeded,
+    preconditions: &["rollouts of the workload are not paused", "the update strategy replaces pods by itself"],
+    parameters: || schema_for!(RestartParams),
+    reads: &[],
+    check,
+    plan,
+};
+
+fn check(current: &Current, _: &Value) -> Result<Vec<Precondition>> {
+    let mut all = vec![not_paused(&current.target)];
+    let by_hand = current.target.str_at("/spec/updateStrategy/type") == Some("OnDelete");
+    all.push(condition(!by_hand, if by_hand { "the update strategy is OnDelete: no pod would be replaced" } else { "the update strategy replaces pods by itself" }));
+    Ok(all)
+}
+
+/// A paused Deployment takes template changes but rolls nothing out.
+pub(super) fn not_paused(workload: &Object) -> Precondition {
+    let paused = workload.bool_at("/spec/paused") == Some(true);
+    condition(!paused, if paused { "rollouts of the workload are paused (spec.paused)" } else { "rollouts of the workload are not paused" })
+}
+
+fn plan(current: &Current, params: &Value, key: &str) -> Result<Write> {
+    let _: RestartParams = typed(params)?;
+    let stamp = "/spec/template/metadata/annotations/kubernaut.ai~1restarted-by";
+    if current.target.str_at(stamp) == Some(key) {
+        return Ok(Write::None("the workload was restarted under this key before".into()));
+    }
+    let body = json!({"spec": {"template": {"metadata": {"annotations": {RESTART_STAMP: key}}}}});
+    Ok(Write::merge(body, &[stamp]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn current(spec: Value) -> Current {
+        Current { target: Object::new(json!({"kind": "Deployment", "spec": spec})), related: Default::default() }
+    }
+
+    #[test]
+    fn the_same_key_restarts_once() {
+        let Write::Patch { body, .. } = plan(&current(json!({"template": {}})), &Value::Null, "k1").unwrap() else { panic!("no patch") };
+        let again = plan(&Current { target: Object::new(body), related: Default::default() }, &Value::Null, "k1").unwrap();
+        assert!(matches!(again, Write::None(_)));
+    }
+
+    #[test]
+    fn a_paused_or_by_hand_workload_is_not_restarted() {
+        let holds = |spec| check(&current(spec), &Value::Null).unwrap().iter().all(|c| c.holds);
+        assert!(holds(json!({"updateStrategy": {"type": "RollingUpdate"}})));
+        assert!(!holds(json!({"paused": true})));
+        assert!(!holds(json!({"updateStrategy": {"type": "OnDelete"}})));
+    }
+}
