@@ -76,9 +76,11 @@ pub enum StepState {
     Failed,
     /// Not carried out because of another step or a cancellation.
     Skipped,
+    /// Being taken back; the journal says how far.
+    Compensating,
     /// Taken back.
     Compensated,
-    /// It cannot be told whether it took effect.
+    /// It cannot be told whether it took effect, or whether it was taken back.
     Unknown,
 }
 
@@ -102,9 +104,12 @@ pub struct StepRun {
     /// What was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<Execution>,
-    /// Why it failed.
+    /// Why it failed, was skipped, or could not be taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Tries to take it back so far.
+    #[serde(default)]
+    pub undo_attempts: u32,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -142,6 +147,12 @@ pub struct Run {
     /// Whether completed steps are to be taken back.
     #[serde(default)]
     pub rollback_requested: bool,
+    /// Whether it is paused only because all acting is stopped; it goes on by itself when acting is allowed again.
+    #[serde(default)]
+    pub held: bool,
+    /// The end it is on its way to: no further step begins, what is in flight ends first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<RunState>,
     /// Steps in plan order.
     pub steps: Vec<StepRun>,
     /// When it began.

@@ -44,6 +44,8 @@ pub enum Signal {
     Resume,
     /// Take completed steps back, in reverse order.
     Rollback,
+    /// End at the next safe point; completed steps stay. [`WorkflowEngine::cancel`] sends it.
+    Cancel,
 }
 
 /// Which runs to list.
