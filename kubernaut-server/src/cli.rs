@@ -1,0 +1,201 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// From a Kubernetes alert to a verified fix.
+#[derive(Debug, Parser)]
+#[command(name = "kubernaut", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server.
+    Serve(ServeArgs),
+    /// Show the whole way of one alert, on a recorded incident or a live cluster.
+    Demo(DemoArgs),
+    /// Find the root cause of a recorded incident or of an object of the cluster.
+    Analyze(AnalyzeArgs),
+    /// Analyse a folder of recorded incidents, and grade the answers where the truth is given.
+    Eval(EvalArgs),
+    /// Record a namespace of a live cluster as a bundle.
+    Record(RecordArgs),
+    /// List the actions that can be taken.
+    Actions(ActionsArgs),
+    /// Check the audit chain.
+    Audit(AuditArgs),
+    /// Check configuration, ledger, cluster and rights.
+    Doctor(ConfigArgs),
+    /// Write the OpenAPI document.
+    Schema(SchemaArgs),
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigArgs {
+    /// Configuration file (YAML). The environment (`KUBERNAUT__HTTP__LISTEN` …) goes on top.
+    #[arg(long, env = "KUBERNAUT_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print the configuration in force, secrets hidden, and end.
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// Which cluster.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ClusterArgs {
+    /// Kubeconfig file. Default: KUBECONFIG, ~/.kube/config, else the pod's service account.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context within it.
+    #[arg(long)]
+    pub context: Option<String>,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Recorded incident to play. Default: the one that ships with the program.
+    #[arg(long, conflicts_with = "kubeconfig")]
+    pub bundle: Option<PathBuf>,
+    /// Play on this live cluster instead: a namespace with a release that crashes is made, and removed at the end.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Image for the live demo; needs a shell.
+    #[arg(long, env = "KUBERNAUT_DEMO_IMAGE", default_value = "busybox:1.36")]
+    pub image: String,
+    /// Address to listen on. Default: 127.0.0.1:8080, or a free port if that is taken.
+    #[arg(long)]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Bearer token that the alert sender uses; wait for its alert instead of sending one (live demo).
+    #[arg(long, env = "KUBERNAUT_DEMO_WEBHOOK_TOKEN", hide_env_values = true)]
+    pub webhook_token: Option<String>,
+    /// End after the incident instead of leaving the server running; status 0 only if it was resolved.
+    #[arg(long)]
+    pub exit: bool,
+    /// Propose a mere restart instead of the fix, to see that nothing is called resolved that is not.
+    #[arg(long)]
+    pub wrong_action: bool,
+}
+
+/// `analyze`.
+#[derive(Debug, Args)]
+pub struct AnalyzeArgs {
+    /// A recorded incident.
+    #[arg(long, conflicts_with_all = ["namespace", "object"])]
+    pub bundle: Option<PathBuf>,
+    /// Namespace of a live cluster; without KIND/NAME every unhealthy workload in it is analysed.
+    #[arg(long, short)]
+    pub namespace: Option<String>,
+    /// One object, such as Deployment/web.
+    #[arg(value_name = "KIND/NAME", requires = "namespace")]
+    pub object: Option<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// How the answer is printed.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Folder with one bundle a folder.
+    #[arg(long)]
+    pub cases: PathBuf,
+    /// Folder with the truth, one YAML file a case.
+    #[arg(long)]
+    pub expected: Option<PathBuf>,
+    /// File that gets one JSON line a case.
+    #[arg(long)]
+    pub predictions: Option<PathBuf>,
+    /// How the result is printed.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Namespace to record.
+    #[arg(long, short)]
+    pub namespace: String,
+    /// Folder to write; must be new or empty.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The alert's webhook body, to be recorded with it.
+    #[arg(long)]
+    pub alert: Option<PathBuf>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// `actions`.
+#[derive(Debug, Args)]
+pub struct ActionsArgs {
+    /// How they are printed.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+/// What to do with the audit chain.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Recompute every hash; status 1 if a chain is broken.
+    Verify {
+        /// Ledger file; no server may be using it.
+        #[arg(long, required_unless_present = "url")]
+        ledger: Option<PathBuf>,
+        /// A running server instead, such as http://127.0.0.1:8080.
+        #[arg(long, conflicts_with = "ledger")]
+        url: Option<reqwest::Url>,
+        /// Token for the server.
+        #[arg(long, env = "KUBERNAUT_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+        /// How the result is printed.
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// File to write; standard output if absent.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}

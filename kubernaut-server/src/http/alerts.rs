@@ -1,0 +1,69 @@
+//! The door for alerts.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use futures::StreamExt;
+use kubernaut::{
+    Error, ErrorKind,
+    model::IntakeResult,
+    service::{Actor, CallContext},
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{AppState, auth::Scope, extract::Id, problem::Answer};
+
+pub(super) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(receive))
+}
+
+/// What became of each alert.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Accepted {
+    /// One a alert, in the order of the request.
+    pub alerts: Vec<IntakeResult>,
+}
+
+/// Takes the alerts of a webhook. Answered 2xx means: durable.
+///
+/// 201 if an incident was opened, else 202 if anything was counted or recorded, else 200. A partly bad batch keeps its good alerts and names the
+/// bad ones.
+#[utoipa::path(post, path = "/alerts/{source}", params(("source" = String, Path, description = "alertmanager or native")), tag = "alerts",
+    request_body(content_type = "application/json", description = "the source's own webhook body"),
+    responses(
+        (status = 200, description = "nothing to record", body = ref("#/components/schemas/Accepted")),
+        (status = 201, description = "an incident was opened", body = ref("#/components/schemas/Accepted")),
+        (status = 202, description = "counted or recorded", body = ref("#/components/schemas/Accepted")),
+        (status = 400, description = "not the source's format; names the JSON path", body = ref("#/components/schemas/Problem")),
+        (status = 413, description = "body too large", body = ref("#/components/schemas/Problem")),
+        (status = 415, description = "not JSON", body = ref("#/components/schemas/Problem")),
+        (status = 503, description = "overloaded; try again after Retry-After", body = ref("#/components/schemas/Problem"))))]
+async fn receive(State(state): State<AppState>, Id(source): Id<String>, headers: HeaderMap, body: Body) -> Answer<(StatusCode, Json<Accepted>)> {
+    let gateway = state.kubernaut.gateway();
+    let name = sender(&state, &source, &headers)?;
+    kubernaut::services::gateway::require_json(&headers)?;
+    let stream = body.into_data_stream().map(|chunk| chunk.map_err(|e| Error::invalid("http.body", "the body ended early").source(e)));
+    let bytes = kubernaut::services::gateway::read_limited(stream, gateway.body_limit()).await?;
+    gateway.authorize(&source, &headers, &bytes)?;
+    let ctx = CallContext::new(Actor { kind: "service", name: name.as_str().into() });
+    let received = gateway.receive(ctx, &source, bytes).await?;
+    let status = StatusCode::from_u16(received.status).unwrap_or(StatusCode::ACCEPTED);
+    Ok((status, Json(Accepted { alerts: received.results })))
+}
+
+/// A source with credentials of its own is checked by the gateway; any other needs a token.
+fn sender(state: &AppState, source: &str, headers: &HeaderMap) -> Result<String, Error> {
+    if state.kubernaut.gateway().has_credentials(source) {
+        return Ok(source.to_owned());
+    }
+    let caller = state.tokens.caller(headers)?;
+    if caller.scope == Scope::Read {
+        return Err(Error::new(ErrorKind::Forbidden, "http.auth", "this token may only read; send alerts with one of scope alerts or operate").with("name", caller.name));
+    }
+    Ok(caller.name)
+}

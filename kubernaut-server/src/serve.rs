@@ -1,0 +1,103 @@
+//! Starting and stopping the server.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use kubernaut::{
+    Builder, Error, ErrorKind, Kubernaut, Result,
+    service::CallContext,
+    services::monitor::{Health, Metrics},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    http::{AppState, Tokens, app},
+    settings::Settings,
+};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The engine.
+    pub kubernaut: Kubernaut,
+    shutdown: CancellationToken,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    drain: Duration,
+}
+
+/// Starts engine and HTTP interface; returns when it listens.
+///
+/// # Errors
+/// Those of [`Builder::build`], and `Unavailable` if the address cannot be used.
+pub async fn start(settings: &Settings, builder: Builder) -> Result<Server> {
+    settings.check()?;
+    let listener = TcpListener::bind(settings.http.listen).await.map_err(|e| {
+        Error::new(ErrorKind::Unavailable, "http.listen", "cannot listen; is another server running there?").with("listen", settings.http.listen).source(e)
+    })?;
+    let address = listener.local_addr().map_err(|e| Error::internal("http.listen", "no local address").source(e))?;
+    let metrics = Metrics::install()?;
+    let kubernaut = builder.build().await?;
+    let shutdown = CancellationToken::new();
+    let state = AppState {
+        tokens: Arc::new(Tokens(settings.http.tokens.clone())),
+        health: Arc::new(health(&kubernaut)),
+        metrics,
+        shutdown: shutdown.clone(),
+        kubernaut: kubernaut.clone(),
+    };
+    kubernaut.start();
+    let serving = tokio::spawn(serve(listener, app(state), shutdown.clone()));
+    tracing::info!(%address, mode = ?settings.engine.mode, authenticated = !settings.http.tokens.is_empty(), "listening");
+    if settings.http.tokens.is_empty() {
+        tracing::info!("no tokens are configured, so only this machine can connect");
+    }
+    Ok(Server { address, kubernaut, shutdown, serving, drain: Duration::from_secs(settings.http.drain_s) })
+}
+
+async fn serve(listener: TcpListener, app: Router, shutdown: CancellationToken) -> std::io::Result<()> {
+    axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}
+
+fn health(kubernaut: &Kubernaut) -> Health {
+    let health = Health::new();
+    let ledger = kubernaut.clone();
+    health.readiness("ledger", move || {
+        let kubernaut = ledger.clone();
+        async move { kubernaut.stats(CallContext::system("health").with_timeout(Duration::from_secs(2))).await.map(|_| ()) }
+    });
+    let cluster = kubernaut.clone();
+    health.readiness("cluster", move || {
+        let kubernaut = cluster.clone();
+        async move { kubernaut.cluster().info(CallContext::system("health").with_timeout(Duration::from_secs(2))).await.map(|_| ()) }
+    });
+    health
+}
+
+impl Server {
+    /// Ends requests and workers in order: no new connections, open ones drain, workers reach a safe point.
+    ///
+    /// # Errors
+    /// `Timeout` if they did not end in time.
+    pub async fn stop(self) -> Result<()> {
+        self.shutdown.cancel();
+        let served = tokio::time::timeout(self.drain, self.serving).await;
+        self.kubernaut.shutdown(self.drain).await?;
+        served.map_err(|_| Error::new(ErrorKind::Timeout, "http.drain", "open requests did not end in time; they are ended now")).map(|_| ())
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+///
+/// # Errors
+/// `Internal` if signals cannot be received.
+pub async fn stop_signal() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| Error::internal("signal", "cannot receive SIGTERM").source(e))?;
+    tokio::select! {
+        done = tokio::signal::ctrl_c() => done.map_err(|e| Error::internal("signal", "cannot receive SIGINT").source(e)),
+        _ = terminate.recv() => Ok(()),
+    }
+}
