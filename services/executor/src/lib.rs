@@ -1,5 +1,10 @@
 mod action;
 mod actions;
+mod effect;
+mod kube;
+mod marks;
 pub mod quantity;
 mod registry;
+pub use kube::KubeExecutor;
+pub use marks::{FIELD_MANAGER, LAST_ACTION, RECENT_ACTIONS};
 pub use registry::{find_spec, registry};
