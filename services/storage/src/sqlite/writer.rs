@@ -1,0 +1,209 @@
+//! The one task that writes. What waits at the same moment shares one commit; each call can still fail alone.
+
+use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use futures::FutureExt;
+use kubernaut_core::{ErrorKind, port::Clock};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    error::Fault,
+    file_lock::FileLock,
+    intake,
+    job::{Failure, IntakeJob, Job, Message},
+    tx::Tx,
+};
+
+/// What the writer needs around it.
+#[derive(Debug)]
+pub(crate) struct WriterParts {
+    pub(crate) connection: SqliteConnection,
+    /// How to connect anew after the connection broke; `None` in memory, where the data would be gone.
+    pub(crate) reconnect: Option<SqliteConnectOptions>,
+    pub(crate) lock: Option<FileLock>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) changes: watch::Sender<u64>,
+    pub(crate) batch: usize,
+}
+
+/// Runs until it is told to close or nobody can call any more.
+pub(crate) async fn run(parts: WriterParts, mut queue: mpsc::Receiver<Message>) {
+    let WriterParts { connection, reconnect, lock, clock, changes, batch } = parts;
+    let mut writer = Writer { tx: Tx::writer(connection), reconnect, clock, changes };
+    let mut messages = Vec::new();
+    let mut closing = None;
+    while closing.is_none() && queue.recv_many(&mut messages, batch.max(1)).await > 0 {
+        let (units, close) = sort(messages.drain(..));
+        closing = close;
+        if !units.is_empty() {
+            writer.commit(units).await;
+        }
+    }
+    writer.close().await;
+    drop(lock);
+    if let Some(reply) = closing {
+        reply.send(()).ok();
+    }
+}
+
+/// What is taken back as one if it fails.
+enum Unit {
+    Call(Box<dyn Job>),
+    Intake(Vec<IntakeJob>),
+}
+
+impl Unit {
+    fn finish(self, failure: Option<&Failure>) {
+        match self {
+            Self::Call(job) => job.finish(failure),
+            Self::Intake(jobs) => jobs.into_iter().for_each(|job| job.finish(failure)),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Call(_) => 1,
+            Self::Intake(jobs) => jobs.len(),
+        }
+    }
+}
+
+/// Alerts that wait become one unit. Calls that wait at once may be committed in any order: none of them was answered yet.
+fn sort(messages: impl Iterator<Item = Message>) -> (VecDeque<Unit>, Option<oneshot::Sender<()>>) {
+    let (mut units, mut alerts, mut close) = (VecDeque::new(), Vec::new(), None);
+    for message in messages {
+        match message {
+            Message::Call(job) if job.start() => units.push_back(Unit::Call(job)),
+            Message::Intake(job) if job.start() => alerts.push(job),
+            Message::Call(_) | Message::Intake(_) => {}
+            Message::Close(reply) => close = Some(reply),
+        }
+    }
+    if !alerts.is_empty() {
+        units.push_front(Unit::Intake(alerts));
+    }
+    (units, close)
+}
+
+struct Writer {
+    tx: Tx,
+    reconnect: Option<SqliteConnectOptions>,
+    clock: Arc<dyn Clock>,
+    changes: watch::Sender<u64>,
+}
+
+impl Writer {
+    async fn commit(&mut self, units: VecDeque<Unit>) {
+        let began = Instant::now();
+        let calls: usize = units.iter().map(Unit::len).sum();
+        let mut done = Vec::with_capacity(units.len());
+        let ended = self.transaction(units, &mut done).await;
+        let wrote = self.tx.take_wrote();
+        let failure = match ended {
+            Ok(()) => None,
+            Err(error) => Some(self.recover(error).await),
+        };
+        if wrote && failure.is_none() {
+            self.changes.send_modify(|n| *n += 1);
+            metrics::counter!("kubernaut_storage_commits_total").increment(1);
+            metrics::counter!("kubernaut_storage_writes_total").increment(u64::try_from(calls).unwrap_or(u64::MAX));
+            metrics::histogram!("kubernaut_storage_commit_seconds").record(began.elapsed().as_secs_f64());
+        }
+        done.into_iter().for_each(|unit| unit.finish(failure.as_ref()));
+    }
+
+    /// One transaction over all units. Every unit ends in `done`, whatever happens.
+    async fn transaction(&mut self, mut units: VecDeque<Unit>, done: &mut Vec<Unit>) -> Result<(), Fault> {
+        let nested = units.iter().map(Unit::len).sum::<usize>() > 1;
+        let mut result = self.statement("BEGIN IMMEDIATE").await;
+        let mut good = false;
+        while let Some(mut unit) = units.pop_front() {
+            if result.is_ok() {
+                match self.unit(&mut unit, nested).await {
+                    Ok(true) => good = true,
+                    Ok(false) => {
+                        if let Some(alone) = split(&mut unit) {
+                            alone.into_iter().rev().for_each(|one| units.push_front(one));
+                            continue;
+                        }
+                    }
+                    Err(fault) => result = Err(fault),
+                }
+            }
+            done.push(unit);
+        }
+        result?;
+        if nested || good { self.statement("COMMIT").await } else { self.statement("ROLLBACK").await }
+    }
+
+    /// Whether the unit succeeded; an error means that the whole transaction is lost.
+    async fn unit(&mut self, unit: &mut Unit, nested: bool) -> Result<bool, Fault> {
+        if nested {
+            self.statement("SAVEPOINT unit").await?;
+        }
+        self.tx.now = self.clock.now();
+        let work = async {
+            match unit {
+                Unit::Call(job) => job.run(&mut self.tx).await,
+                Unit::Intake(jobs) => intake::run(&mut self.tx, jobs).await,
+            }
+        };
+        // A defect in one call must not end the writer.
+        let good = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!("a call on the ledger panicked; what it wrote is taken back");
+            false
+        });
+        if nested {
+            if !good {
+                self.statement("ROLLBACK TO unit").await?;
+            }
+            self.statement("RELEASE unit").await?;
+        }
+        Ok(good)
+    }
+
+    async fn statement(&mut self, sql: &'static str) -> Result<(), Fault> {
+        sqlx::query(sql).execute(self.tx.sql()).await?;
+        Ok(())
+    }
+
+    /// Makes the connection usable again after a transaction was lost.
+    async fn recover(&mut self, fault: Fault) -> Failure {
+        let error = fault.public("ledger.commit");
+        tracing::error!(%error, cause = ?error, "a commit of the ledger failed; its calls are answered with an error");
+        // SQLite may have rolled back by itself already, which makes this fail.
+        let rolled_back = self.statement("ROLLBACK").await.is_ok();
+        if !rolled_back && let Some(options) = &self.reconnect {
+            match SqliteConnection::connect_with(options).await {
+                Ok(connection) => self.tx = Tx::writer(connection),
+                Err(error) => tracing::error!(%error, "the ledger cannot be opened again"),
+            }
+        }
+        let kind = if error.kind() == ErrorKind::Internal { ErrorKind::Unavailable } else { error.kind() };
+        Failure { kind, message: error.message().to_owned(), cause: format!("{error:?}") }
+    }
+
+    async fn close(self) {
+        if let Some(connection) = self.tx.into_connection()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "the ledger was not closed cleanly; it is recovered when it is opened again");
+        }
+    }
+}
+
+/// The jobs of a failed unit one by one, where there are several, so that a good one does not fail with a bad one.
+fn split(unit: &mut Unit) -> Option<Vec<Unit>> {
+    match unit {
+        Unit::Intake(jobs) if jobs.len() > 1 => Some(
+            jobs.drain(..)
+                .map(|mut job| {
+                    job.outcome = None;
+                    Unit::Intake(vec![job])
+                })
+                .collect(),
+        ),
+        _ => None,
+    }
+}
