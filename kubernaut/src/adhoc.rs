@@ -10,7 +10,7 @@ use kubernaut_core::{
     service::{AnalysisRequest, Analyzer, CallContext, Classifier, ClassifyRequest},
 };
 use kubernaut_diagnosis::Diagnosis;
-use kubernaut_gateway::AlertReader;
+use kubernaut_gateway::{AlertReader, SourceKind};
 use kubernaut_processor::{DecisionPolicy, LabelClassifier, decide};
 
 use crate::{Config, Kubernaut, Report};
@@ -27,7 +27,7 @@ pub async fn analyze_bundle(ctx: CallContext, dir: &Path, config: &Config) -> Re
     let cluster: Arc<dyn ClusterRead> = bundle.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let reader = AlertReader::new(cluster.clone(), clock, config.gateway.clone());
-    let alerts = reader.read(ctx.clone(), "alertmanager", body).await?;
+    let alerts = reader.read(ctx.clone(), SourceKind::Alertmanager, body).await?;
     let question = Question { id: bundle.id().to_owned(), target: target_of(&alerts)?, alerts, history: bundle.history(), began };
     let analysts = Analysts {
         classifier: Arc::new(LabelClassifier::new(cluster.clone(), config.classification.clone())),

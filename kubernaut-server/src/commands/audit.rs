@@ -63,7 +63,7 @@ async fn verify_file(path: PathBuf) -> Result<Verified> {
     if !path.is_file() {
         return Err(Error::not_found("audit.verify", "no ledger file there").with("path", path.display()));
     }
-    let ledger = SqliteLedger::open(SqliteConfig { path: Some(path), ..SqliteConfig::default() }, Arc::new(SystemClock)).await?;
+    let ledger = SqliteLedger::open(SqliteConfig::file(path), Arc::new(SystemClock)).await?;
     let ctx = CallContext::system("audit");
     let mut result = Verified::default();
     let mut before = None;

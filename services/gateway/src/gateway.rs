@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use http::HeaderMap;
 use kubernaut_core::{
     Error, ErrorKind, Result,
-    model::{Alert, AlertId, AlertStatus, IntakeOutcome, IntakeResult},
+    model::{Alert, IntakeOutcome, IntakeResult},
     port::{Clock, ClusterRead, Intake, IntakePolicy, Ledger},
     service::CallContext,
 };
@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
-    GatewayConfig, NativeBatch, SourceConfig, body, measure, signature,
-    sources::{self, Batch, Incoming},
-    target::{Resolution, Targets},
+    GatewayConfig, NativeBatch, SourceConfig, assemble, body, measure, signature,
+    sources::{self, Batch},
+    target::Targets,
 };
 
 /// The answer to one request.
@@ -126,7 +126,7 @@ impl Gateway {
         let alerts: Vec<Result<Alert, String>> = stream::iter(batch.alerts)
             .map(|entry| async {
                 match entry {
-                    Ok(incoming) => Ok(self.alert(&lookups, source, incoming).await),
+                    Ok(incoming) => Ok(assemble::alert(&self.targets, &*self.clock, self.config.fingerprint, &lookups, source, incoming).await),
                     Err(reason) => Err(reason),
                 }
             })
@@ -146,36 +146,6 @@ impl Gateway {
     async fn intake(&self, ctx: CallContext, alerts: Vec<Alert>) -> Result<Vec<IntakeResult>> {
         let policy = IntakePolicy { quiet_after_no_action: Duration::from_secs(self.config.quiet_after_no_action_s) };
         self.ledger.intake(ctx, Intake { alerts, policy }).await
-    }
-
-    async fn alert(&self, ctx: &CallContext, source: &str, incoming: Incoming) -> Alert {
-        let Resolution { target, owner, owner_resolved } = match incoming.target {
-            Some(target) => self.targets.by_reference(ctx, target).await,
-            None => self.targets.by_labels(ctx, &incoming.labels, &incoming.name).await,
-        };
-        let received_at = self.clock.now();
-        let fingerprint = self.config.fingerprint.fingerprint(&ctx.cluster, &owner, &incoming.name);
-        Alert {
-            id: AlertId::new(received_at),
-            source: source.to_owned(),
-            status: incoming.status,
-            name: incoming.name,
-            severity: incoming.severity,
-            labels: incoming.labels,
-            annotations: incoming.annotations,
-            starts_at: incoming.starts_at.unwrap_or(received_at),
-            ends_at: match incoming.status {
-                AlertStatus::Firing => None,
-                AlertStatus::Resolved => Some(incoming.ends_at.unwrap_or(received_at)),
-            },
-            received_at,
-            generator_url: incoming.generator_url,
-            source_fingerprint: incoming.source_fingerprint,
-            target,
-            owner,
-            owner_resolved,
-            fingerprint,
-        }
     }
 
     fn report(source: &str, started: Instant, result: &Result<Received>) {

@@ -19,11 +19,13 @@
 //! A batch that is partly bad keeps its good alerts: they decide the status, the bad ones are named. A body that is no batch at all, wrong
 //! credentials, a full queue and the like are errors ([`kubernaut_core::ErrorKind`]).
 
+mod assemble;
 mod body;
 mod config;
 mod gateway;
 mod glob;
 mod measure;
+mod reader;
 mod signature;
 mod sources;
 mod target;
@@ -32,5 +34,6 @@ pub use body::{check_content_type, read_limited};
 pub use config::{GatewayConfig, SourceConfig, SourceKind, TargetConfig};
 pub use gateway::{Gateway, Received};
 pub use kubernaut_core::model::FingerprintStrategy;
+pub use reader::AlertReader;
 pub use signature::{SIGNATURE_HEADER, sign};
 pub use sources::{NativeAlert, NativeBatch, NativeTarget};

@@ -34,7 +34,7 @@ const SERVES: &str = "echo serving; exec tail -f /dev/null";
 async fn setup() -> Option<(Lab, Receiver, ServerProcess)> {
     let lab = Lab::from_env()?;
     let receiver = Receiver::start().await;
-    let settings = json!({ "processor": { "verify_window_s": 90 } });
+    let settings = json!({ "processor": { "verification": { "window_s": 90 } } });
     let server = ServerProcess::start(&lab, &receiver.url, settings).await;
     Some((lab, receiver, server))
 }
@@ -239,7 +239,7 @@ mod wrong_action {
         let mut engine = Config::default();
         engine.mode = Mode::Auto;
         engine.cluster.kubeconfig = Some(lab.kubeconfig.clone().into());
-        engine.processor.verify_window_s = 30;
+        engine.processor.verification.window_s = 30;
         let mut settings = Settings { engine, ..Settings::default() };
         settings.http.listen = lab.webhook_addr.parse().expect("an address");
         let token = |name: &str, token: &str, scope| TokenConfig { name: name.into(), token: SecretString::from(token.to_owned()), scope };

@@ -95,7 +95,7 @@ impl LiveScene {
 
     pub(super) fn configure(&self, config: &mut Config) {
         config.cluster.kubeconfig = Some(self.kubeconfig.clone());
-        config.processor.verify_window_s = 120;
+        config.processor.verification.window_s = 120;
     }
 
     pub(super) async fn raise_alert(&mut self, client: &Client) -> Result<String> {

@@ -94,7 +94,7 @@ impl Drop for HomeDir {
 fn settings(args: &DemoArgs, scene: &Scene, home: &HomeDir) -> Result<(Settings, Option<String>)> {
     let mut engine = Config::default();
     engine.mode = Mode::Auto;
-    engine.ledger.path = Some(home.0.join("ledger.db"));
+    engine.ledger.path = home.0.join("ledger.db");
     scene.configure(&mut engine);
     let listen = args.listen.unwrap_or_else(free_address);
     let mut http = HttpSettings { listen, ..HttpSettings::default() };

@@ -40,8 +40,8 @@ impl RecordedScene {
     pub(super) fn configure(&self, config: &mut Config) {
         config.cluster.bundle = Some(self.dir.clone());
         // Nothing reconciles in a recording: what is going to happen has happened by the next look.
-        config.processor.verify_window_s = 3;
-        config.processor.verify_interval_ms = 500;
+        config.processor.verification.window_s = 3;
+        config.processor.verification.interval_ms = 500;
     }
 
     pub(super) async fn raise_alert(&self, client: &Client) -> Result<String> {

@@ -55,7 +55,7 @@ impl Targets {
         Self {
             lookup: Lookup::new(cluster, config.lookup_concurrency),
             owners: Owners::new(config),
-            resolved: Cache::builder().max_capacity(config.cache_entries).time_to_live(Duration::from_secs(config.cache_ttl_s)).build(),
+            resolved: Cache::builder().max_capacity(config.cache_entries).time_to_live(ttl_of(config.cache_ttl_s)).build(),
             exporters: config.exporters.clone(),
         }
     }
@@ -245,6 +245,11 @@ impl From<Choice> for Verdict {
     }
 }
 
+/// A time that the cache accepts; it refuses those above a thousand years.
+fn ttl_of(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.min(10 * 365 * 86_400))
+}
+
 const WORKLOADS: &[&str] = &["Deployment", "StatefulSet", "DaemonSet"];
 
 /// Whether a workload declares a name under which it reports telemetry, as OpenTelemetry's charts and operator write it.
@@ -270,3 +275,8 @@ fn scope(ctx: &CallContext, reading: &Reading) -> Choice {
     };
     Choice { reference, state: Looked::Absent }
 }
+
+#[cfg(test)]
+mod recorded_cases;
+#[cfg(test)]
+mod tests;

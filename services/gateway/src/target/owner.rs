@@ -1,6 +1,6 @@
 //! From an object to the top owner.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use kubernaut_core::{
     model::{Object, ObjectRef, top_owner},
@@ -11,6 +11,7 @@ use moka::future::Cache;
 use super::{
     lookup::{Looked, Lookup},
     names::parents_by_name,
+    ttl_of,
 };
 use crate::TargetConfig;
 
@@ -31,7 +32,7 @@ pub(super) struct Owners {
 
 impl Owners {
     pub(super) fn new(config: &TargetConfig) -> Self {
-        let cache = |ttl: u64| Cache::builder().max_capacity(config.cache_entries).time_to_live(Duration::from_secs(ttl)).build();
+        let cache = |ttl: u64| Cache::builder().max_capacity(config.cache_entries).time_to_live(ttl_of(ttl)).build();
         Self { fresh: cache(config.cache_ttl_s), last: cache(config.gone_owner_ttl_s) }
     }
 
