@@ -127,6 +127,14 @@ impl Kubernaut {
         &self.0.parts
     }
 
+    /// Takes the alerts of a webhook body in the format of a configured source. On success they are durable.
+    ///
+    /// # Errors
+    /// As [`Gateway::receive`].
+    pub async fn ingest(&self, ctx: CallContext, source: &str, body: bytes::Bytes) -> Result<kubernaut_gateway::Received> {
+        self.gateway().receive(ctx, source, &http::HeaderMap::new(), body).await
+    }
+
     /// One incident.
     ///
     /// # Errors
