@@ -1,6 +1,7 @@
 //! The window on Kubernetes: recorded incident bundles and live clusters through the same ports.
 //!
 //! - [`BundleCluster`]: a folder that records a cluster's state, with simulated writes.
+//! - [`KubeCluster`]: a live cluster.
 //!
 //! # Reading a bundle
 //!
@@ -19,10 +20,15 @@
 
 mod bundle;
 mod event;
+mod kube;
 mod log_tail;
 mod owners;
 mod patch;
 mod quantity;
 mod secrets;
+mod series;
 
-pub use bundle::BundleCluster;
+pub use self::{
+    bundle::BundleCluster,
+    kube::{KubeCluster, KubeConfig},
+};

@@ -8,26 +8,44 @@ use kubernaut_core::{
 /// How far the walk goes: Pod → ReplicaSet → Deployment → two levels of operators.
 pub(crate) const MAX_OWNERS: usize = 5;
 
-/// Owners from the nearest to the top; an owner that `get` does not find ends the walk and is included by reference.
-pub(crate) async fn walk<F>(start: &ObjectRef, get: impl Fn(ObjectRef) -> F) -> Result<Vec<ObjectRef>>
+/// What one step of the walk finds.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// The object does not exist.
+    Missing,
+    /// Nothing controls it.
+    Top,
+    /// This controls it.
+    OwnedBy(ObjectRef),
+}
+
+impl Step {
+    pub(crate) fn of(object: Option<&Object>) -> Self {
+        match object.map(Object::controller) {
+            None => Self::Missing,
+            Some(None) => Self::Top,
+            Some(Some(owner)) => Self::OwnedBy(owner),
+        }
+    }
+}
+
+/// Owners from the nearest to the top; an owner that does not exist ends the walk and is included by reference.
+pub(crate) async fn walk<F>(start: &ObjectRef, step: impl Fn(ObjectRef) -> F) -> Result<Vec<ObjectRef>>
 where
-    F: Future<Output = Result<Option<Object>>>,
+    F: Future<Output = Result<Step>>,
 {
-    let first = get(start.clone()).await?;
-    let mut current = first.ok_or_else(|| Error::not_found("cluster.owners", "the object does not exist").with("object", start))?;
     let mut owners: Vec<ObjectRef> = Vec::new();
-    while owners.len() < MAX_OWNERS
-        && let Some(owner) = current.controller()
-    {
+    let mut found = step(start.clone()).await?;
+    if matches!(found, Step::Missing) {
+        return Err(Error::not_found("cluster.owners", "the object does not exist").with("object", start));
+    }
+    while let Step::OwnedBy(owner) = found {
         // A cycle can only come from a hand-made bundle.
-        if owners.iter().any(|o| o.same_object(&owner)) || owner.same_object(start) {
+        if owners.len() == MAX_OWNERS || owner.same_object(start) || owners.iter().any(|o| o.same_object(&owner)) {
             break;
         }
         owners.push(owner.clone());
-        match get(owner).await? {
-            Some(next) => current = next,
-            None => break,
-        }
+        found = step(owner).await?;
     }
     Ok(owners)
 }

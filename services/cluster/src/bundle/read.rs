@@ -16,7 +16,10 @@ use kubernaut_core::{
 };
 
 use super::{BundleCluster, metrics};
-use crate::{log_tail, owners};
+use crate::{
+    log_tail,
+    owners::{self, Step},
+};
 
 #[async_trait]
 impl ClusterRead for BundleCluster {
@@ -34,7 +37,7 @@ impl ClusterRead for BundleCluster {
     }
 
     async fn owners(&self, _ctx: CallContext, reference: ObjectRef) -> Result<Vec<ObjectRef>> {
-        owners::walk(&reference, |r| ready(Ok(self.state().store().get(&r)))).await
+        owners::walk(&reference, |r| ready(Ok(Step::of(self.state().store().get(&r).as_ref())))).await
     }
 
     async fn events(&self, _ctx: CallContext, query: EventQuery) -> Result<Vec<KubeEvent>> {
