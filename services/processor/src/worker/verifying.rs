@@ -1,0 +1,149 @@
+//! Phase `verifying`: look until the effect is certain or the time for recovery is over.
+
+use std::time::Duration;
+
+use kubernaut_core::{
+    model::{CheckOutcome, Incident, Run, RunState, Timestamp, Verdict, Verification, VerificationCheck},
+    port::{NewEvent, VerifyRequest},
+    service::Signal,
+};
+use serde_json::json;
+
+use super::{
+    PART,
+    executing::GONE,
+    session::{Flow, Session, Step, Stop, tolerate},
+    text,
+};
+use crate::{
+    VerificationConfig,
+    lifecycle::{Input, after, after_ms},
+};
+
+const LOOK: Duration = Duration::from_secs(30);
+
+impl VerificationConfig {
+    /// The longest that verification may take.
+    pub(crate) fn longest(&self) -> Duration {
+        Duration::from_secs(self.window_s.saturating_add(self.alert_grace_s))
+    }
+
+    /// Whether the time for recovery is over. An alert that alone is missing gets more time: its rule looks back.
+    fn is_over(&self, since: Timestamp, now: Timestamp, before: Option<&Verification>) -> bool {
+        let grace = if before.is_some_and(only_the_alert_is_missing) { self.alert_grace_s } else { 0 };
+        now >= after(since, self.window_s.saturating_add(grace))
+    }
+
+    /// Whether two looks, `settle_s` apart, found it effective.
+    fn is_settled(&self, before: Option<&Verification>, now: Timestamp, recorded: bool) -> bool {
+        let first = before.filter(|v| v.verdict == Verdict::Effective);
+        first.is_some_and(|v| recorded || now >= after(v.at, self.settle_s))
+    }
+}
+
+fn only_the_alert_is_missing(look: &Verification) -> bool {
+    let outcome = |name: &str| look.checks.iter().find(|c| c.name == name).map(|c| c.outcome);
+    outcome("workload_healthy") == Some(CheckOutcome::Pass) && outcome("alert_resolved") == Some(CheckOutcome::Fail)
+}
+
+impl Session<'_> {
+    pub(super) async fn verify(&mut self) -> Step<Flow> {
+        if self.incident.verification.as_ref().is_some_and(|v| v.verdict == Verdict::Harmful) {
+            return self.take_back().await;
+        }
+        let Some(run) = self.fetch_run().await? else {
+            return self.end(Input::FoundUnknown, GONE.into()).await;
+        };
+        let config = self.inner.config.verification;
+        let cluster = &self.inner.parts.cluster;
+        let recorded = tolerate(self.call("cluster.info", LOOK, |ctx| cluster.info(ctx)).await)?.is_ok_and(|i| i.recorded);
+        let before = self.incident.verification.clone();
+        // Nothing reconciles in a recording: what a second look does not see will never be there.
+        let last = if recorded { before.is_some() } else { config.is_over(self.incident.phase_since, self.now(), before.as_ref()) };
+        let look = self.look(run, last).await?;
+        metrics::counter!("kubernaut_processor_looks_total", "verdict" => text::name_of(look.verdict)).increment(1);
+        match look.verdict {
+            Verdict::Effective if config.is_settled(before.as_ref(), look.at, recorded) => self.judged(Input::FoundEffective, look).await,
+            // The first of two: its time stays until a look says otherwise.
+            Verdict::Effective if before.as_ref().is_some_and(|v| v.verdict == Verdict::Effective) => self.look_again(None, recorded).await,
+            Verdict::Effective | Verdict::Pending => self.look_again(Some(look), recorded).await,
+            Verdict::Ineffective => self.judged(Input::FoundIneffective, look).await,
+            Verdict::Unknown => self.judged(Input::FoundUnknown, look).await,
+            Verdict::Harmful => {
+                let event = verified(&look);
+                let incident = Incident { message: text::verdict(&look), verification: Some(look), ..self.incident.clone() };
+                self.note(incident, vec![event]).await?;
+                Ok(Flow::Next)
+            }
+        }
+    }
+
+    /// One look; what cannot be looked at is pending, and unknown if it was the last chance.
+    async fn look(&self, run: Run, last: bool) -> Step<Verification> {
+        let verifier = &self.inner.parts.verifier;
+        let request = VerifyRequest { incident: self.incident.clone(), run, last_look: last };
+        let look = match tolerate(self.call("verifier.verify", LOOK, |ctx| verifier.verify(ctx, request)).await)? {
+            Ok(look) => look,
+            Err(error) => {
+                let check = VerificationCheck { name: "workload_healthy".into(), outcome: CheckOutcome::Skip, text: error.to_string() };
+                Verification { verdict: Verdict::Pending, score: 0.0, checks: vec![check], at: self.now(), simulated: false }
+            }
+        };
+        let verdict = if last && look.verdict == Verdict::Pending { Verdict::Unknown } else { look.verdict };
+        Ok(Verification { verdict, at: self.now(), ..look })
+    }
+
+    async fn look_again(&mut self, look: Option<Verification>, recorded: bool) -> Step<Flow> {
+        if let Some(look) = look {
+            self.incident.message = text::verdict(&look);
+            self.incident.verification = Some(look);
+        }
+        if recorded {
+            self.note(self.incident.clone(), Vec::new()).await?;
+            return Ok(Flow::Next);
+        }
+        Ok(Flow::Wait(after_ms(self.now(), self.inner.config.verification.interval_ms.max(50))))
+    }
+
+    async fn judged(&mut self, input: Input, look: Verification) -> Step<Flow> {
+        let (event, message) = (verified(&look), text::verdict(&look));
+        self.incident.verification = Some(look);
+        self.end_with(input, message, vec![event], &Default::default()).await
+    }
+
+    /// A harmful change is taken back; whether that worked, the run tells.
+    async fn take_back(&mut self) -> Step<Flow> {
+        let Some(run) = self.fetch_run().await? else { return self.not_taken_back(GONE).await };
+        self.seen_run = Some(run.state);
+        match run.state {
+            RunState::RolledBack => self.end(Input::RunTakenBack, format!("it made things worse and was taken back: {}", self.incident.message)).await,
+            RunState::Succeeded if !run.rollback_requested => {
+                if !self.rollback_signalled(&run).await {
+                    let engine = &self.inner.parts.engine;
+                    let told = self.call("workflow_engine.signal", LOOK, |ctx| engine.signal(ctx, run.id, Signal::Rollback)).await;
+                    match tolerate(told)? {
+                        Err(error) if !error.is_transient() => return self.not_taken_back(&error.to_string()).await,
+                        other => other.map(|_| ()).map_err(Stop::Service)?,
+                    }
+                }
+                Ok(Flow::Wait(after_ms(self.now(), self.inner.config.run_poll_ms.max(50))))
+            }
+            RunState::Succeeded => self.not_taken_back(&run.message).await,
+            state if state.is_terminal() => self.not_taken_back(&run.message).await,
+            _ => Ok(Flow::Wait(after_ms(self.now(), self.inner.config.run_poll_ms.max(50)))),
+        }
+    }
+
+    async fn rollback_signalled(&self, run: &Run) -> bool {
+        let signals = self.inner.parts.ledger.signals(self.ctx(), run.id).await.unwrap_or_default();
+        signals.iter().any(|(_, signal)| *signal == Signal::Rollback)
+    }
+
+    async fn not_taken_back(&mut self, why: &str) -> Step<Flow> {
+        self.end(Input::RunUnknown, format!("it made things worse and could not be taken back: {why}")).await
+    }
+}
+
+fn verified(look: &Verification) -> NewEvent {
+    NewEvent::system("incident.verified", PART, json!(look))
+}
