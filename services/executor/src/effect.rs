@@ -20,8 +20,8 @@ impl Effects {
     /// From the object before and after a patch.
     pub(crate) fn of_patch(action: &str, target: &ObjectRef, before: &Object, after: &Object) -> Self {
         let (before, after) = (marks::strip(before.value()), marks::strip(after.value()));
-        let changes = diff_values(&before, &after);
-        let digest = diff_digest(action, target, &diff_values(&marks::neutral(&before), &marks::neutral(&after)));
+        let changes = changes_of(&before, &after);
+        let digest = diff_digest(action, target, &changes_of(&marks::neutral(&before), &marks::neutral(&after)));
         let pre_state = pre_state(&before, &changes);
         Self { changes, digest, pre_state }
     }
@@ -38,6 +38,13 @@ impl Effects {
     pub(crate) fn none(action: &str, target: &ObjectRef) -> Self {
         Self { changes: Vec::new(), digest: diff_digest(action, target, &[]), pre_state: json!({}) }
     }
+}
+
+/// The differences, with null as absent: the API server means the same by both, and so does a stored change once it is read back.
+fn changes_of(before: &Value, after: &Value) -> Vec<FieldChange> {
+    let known = |value: Option<Value>| value.filter(|v| !v.is_null());
+    let changes = diff_values(before, after).into_iter().map(|c| FieldChange { path: c.path, before: known(c.before), after: known(c.after) });
+    changes.filter(|c| c.before != c.after).collect()
 }
 
 /// The changed fields as they were, and the names of the list items they are in: an index alone does not say which container it was.

@@ -1,10 +1,35 @@
+//! The action executor: typed actions on Kubernetes, and the gate that stands around every executor.
+//!
+//! - [`registry`]: the actions, with parameters as JSON Schema, risk, preconditions and rights.
+//! - [`KubeExecutor`]: carries them out through the cluster ports, live or recorded.
+//! - [`GatedExecutor`]: all checks, approval, lock and journal around any [`Executor`](kubernaut_core::service::Executor).
+//! - [`quantity`]: Kubernetes quantities as whole numbers.
+//!
+//! # Composition
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use kubernaut_core::{port::{Clock, ClusterRead, ClusterWrite, Ledger}, service::Executor};
+//! use kubernaut_executor::{GateConfig, GateParts, GatedExecutor, KubeExecutor};
+//!
+//! fn executor(read: Arc<dyn ClusterRead>, write: Arc<dyn ClusterWrite>, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Arc<dyn Executor> {
+//!     let kube = KubeExecutor::new(read.clone(), write.clone(), clock.clone());
+//!     let config = GateConfig { managed_namespaces: vec!["shop".into()], ..GateConfig::default() };
+//!     Arc::new(GatedExecutor::new(Arc::new(kube), GateParts { read, write, ledger, clock }, config))
+//! }
+//! ```
+
 mod action;
 mod actions;
 mod effect;
+mod gate;
 mod kube;
 mod marks;
 pub mod quantity;
 mod registry;
+
+pub use gate::{Freeze, GateConfig, GateParts, GatedExecutor, SourceRule, Window};
 pub use kube::KubeExecutor;
 pub use marks::{FIELD_MANAGER, LAST_ACTION, RECENT_ACTIONS};
 pub use registry::{find_spec, registry};

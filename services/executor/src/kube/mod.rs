@@ -48,10 +48,14 @@ fn prepare(request: &ActionRequest) -> Result<&'static Action> {
     let action = registry::find(&request.action).ok_or_else(|| registry::unknown(&request.action))?;
     let spec = registry::find_spec(registry(), action.name).ok_or_else(|| registry::unknown(&request.action))?;
     registry::validate(spec, request)?;
+    Ok(action)
+}
+
+fn demand_uid(action: &Action, request: &ActionRequest) -> Result<()> {
     if action.effect == Effect::Evict && request.target.uid.is_none() {
         return Err(Error::invalid("executor.request", "an eviction needs the pod's uid, else it could hit a successor of the same name").with("target", &request.target));
     }
-    Ok(action)
+    Ok(())
 }
 
 fn gone(request: &ActionRequest) -> Error {
@@ -96,6 +100,7 @@ impl Executor for KubeExecutor {
         if action.effect == Effect::Record {
             return Ok(unchanged(action, &request.request, ExecutionOutcome::NoChange, recorded(action, &request.request)?));
         }
+        demand_uid(action, &request.request)?;
         let started = self.clock.now();
         let done = ctx.run("executor.execute", self.apply(&ctx, action, &request.request)).await;
         let seconds = self.clock.now().duration_since(started).as_secs_f64();

@@ -1,0 +1,164 @@
+//! The checks up to the dry-run, with the reads they need.
+
+use kubernaut_core::{
+    ErrorKind, Result,
+    model::{ActionRequest, DryRun, FieldChange, ObjectRef, diff_digest},
+    port::ListQuery,
+    service::{CallContext, Capability},
+};
+
+use super::{
+    GatedExecutor,
+    checks::{self, Blast, Load},
+    pass::{Owner, Pass, Purpose, Scene, Verdict},
+};
+use crate::action::Effect;
+
+/// Checks that a record-only action does not need.
+const SKIPPED_FOR_RECORD: &[&str] = &["rights", "identity", "protected", "ownership", "preconditions", "blast_radius", "window", "policy"];
+
+/// Records a check and returns the pass as it stands if it refused.
+macro_rules! step {
+    ($pass:ident, $name:literal, $verdict:expr) => {
+        let verdict = $verdict;
+        if !$pass.add($name, verdict) {
+            return Ok(($pass, None));
+        }
+    };
+}
+
+impl GatedExecutor {
+    /// All checks before the dry-run. The scene is there unless a check refused before it was read.
+    pub(super) async fn inspect(&self, ctx: &CallContext, request: &ActionRequest, purpose: Purpose) -> Result<(Pass, Option<Scene>)> {
+        let specs = self.inner.actions(ctx.clone()).await?;
+        let mut pass = checks::begin(&specs, &self.inner.capabilities(), request, purpose);
+        let Some(spec) = pass.spec.clone().filter(|_| !pass.refused()) else { return Ok((pass, None)) };
+        if pass.effect == Effect::Record {
+            for name in SKIPPED_FOR_RECORD {
+                pass.add(name, Verdict::skip("nothing in the cluster changes"));
+            }
+            return Ok((pass, None));
+        }
+        step!(pass, "rights", self.rights(ctx, &pass).await?);
+        let scene = match self.identify(ctx, &pass.request.target).await? {
+            Ok((scene, verdict)) => {
+                pass.add("identity", verdict);
+                scene
+            }
+            Err(verdict) => {
+                pass.add("identity", verdict);
+                return Ok((pass, None));
+            }
+        };
+        pass.request.target.uid = scene.target.uid().map(str::to_owned);
+        step!(pass, "protected", checks::protected(&self.config, &scene));
+        step!(pass, "ownership", checks::ownership(&self.config, &scene, pass.effect));
+        step!(pass, "preconditions", self.demand(ctx, &pass).await?);
+        let load = self.load(ctx, &pass, &scene).await?;
+        let blast = Blast { config: &self.config, scene: &scene, spec: &spec, effect: pass.effect, params: &pass.request.params };
+        step!(pass, "blast_radius", checks::blast_radius(&blast, &load, purpose));
+        step!(pass, "window", checks::window(&self.config, self.parts.clock.now(), purpose));
+        let stopped = self.parts.ledger.stopped(ctx.clone()).await?;
+        step!(pass, "policy", checks::policy(&self.config, &scene, &spec, stopped, ctx.mode, purpose));
+        Ok((pass, Some(scene)))
+    }
+
+    async fn rights(&self, ctx: &CallContext, pass: &Pass) -> Result<Verdict> {
+        let Some(spec) = &pass.spec else { return Ok(Verdict::skip("no action")) };
+        let reviews = checks::reviews(spec, &pass.request);
+        let mut granted = Vec::new();
+        for review in reviews {
+            let text = format!("{} {}", review.verb, review.resource);
+            let scope = review.namespace.clone().unwrap_or_else(|| "the cluster".into());
+            if !self.parts.write.can_i(ctx.clone(), review).await? {
+                return Ok(Verdict::fail(format!("may not {text} in {scope}; grant it to the executor's service account")));
+            }
+            granted.push(text);
+        }
+        Ok(if granted.is_empty() { Verdict::skip("the action declares no rights") } else { Verdict::pass(format!("may {}", granted.join(", "))) })
+    }
+
+    /// Reads the target as it is named, so that a successor of the same name is told apart rather than reported as gone.
+    async fn identify(&self, ctx: &CallContext, reference: &ObjectRef) -> Result<Result<(Scene, Verdict), Verdict>> {
+        let by_name = ObjectRef { uid: None, ..reference.clone() };
+        let Some(target) = self.parts.read.get(ctx.clone(), by_name.clone()).await? else {
+            return Ok(Err(Verdict::fail(format!("{reference} does not exist"))));
+        };
+        let now = target.uid().unwrap_or_default().to_owned();
+        let verdict = match &reference.uid {
+            Some(uid) if *uid != now => return Ok(Err(Verdict::fail(format!("{reference} is another object now: uid {now}, not {uid}")))),
+            Some(uid) => Verdict::pass(format!("uid {uid} is unchanged")),
+            None => Verdict::pass(format!("uid {now} is pinned from here on")),
+        };
+        let namespace = match target.namespace() {
+            Some(name) => self.parts.read.get(ctx.clone(), ObjectRef::new("Namespace", None, name)).await?,
+            None => None,
+        };
+        let mut owners = Vec::new();
+        for reference in self.parts.read.owners(ctx.clone(), by_name).await? {
+            let object = match self.parts.read.get(ctx.clone(), reference.clone()).await {
+                Ok(object) => object,
+                // A kind that is not served, or may not be read, still counts as an owner.
+                Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Forbidden) => None,
+                Err(error) => return Err(error),
+            };
+            owners.push(Owner { reference, object });
+        }
+        Ok(Ok((Scene { target, namespace, owners }, verdict)))
+    }
+
+    async fn demand(&self, ctx: &CallContext, pass: &Pass) -> Result<Verdict> {
+        if pass.purpose == Purpose::Undo {
+            return Ok(Verdict::skip("an undo needs what it restores, not what the action needed"));
+        }
+        let declared = pass.spec.as_ref().map_or(0, |s| s.preconditions.len());
+        if !self.inner.capabilities().contains(&Capability::Preconditions) {
+            return Ok(if declared == 0 { Verdict::skip("the action has no preconditions") } else { Verdict::ask(format!("{declared} preconditions that this executor cannot evaluate")) });
+        }
+        let all = match self.inner.preconditions(ctx.clone(), pass.request.clone()).await {
+            Ok(all) => all,
+            Err(error) => return Verdict::of_error(error),
+        };
+        let broken: Vec<&str> = all.iter().filter(|p| !p.holds).map(|p| p.text.as_str()).collect();
+        if !broken.is_empty() {
+            return Ok(Verdict::fail(format!("does not hold: {}", broken.join("; "))));
+        }
+        let texts: Vec<&str> = all.iter().map(|p| p.text.as_str()).collect();
+        Ok(if texts.is_empty() { Verdict::skip("the action has no preconditions") } else { Verdict::pass(texts.join("; ")) })
+    }
+
+    async fn load(&self, ctx: &CallContext, pass: &Pass, scene: &Scene) -> Result<Load> {
+        let list = |kind, namespace| self.parts.read.list(ctx.clone(), ListQuery::of(kind, namespace));
+        Ok(match pass.effect {
+            Effect::Evict => Load { budgets: list("PodDisruptionBudget", scene.target.namespace()).await?, ..Load::default() },
+            Effect::NodeClose => Load { nodes: list("Node", None).await?, ..Load::default() },
+            _ => Load::default(),
+        })
+    }
+
+    /// The dry-run as a check; `None` if it refused.
+    pub(super) async fn show(&self, ctx: &CallContext, pass: &mut Pass) -> Result<Option<DryRun>> {
+        if !self.inner.capabilities().contains(&Capability::DryRun) {
+            pass.add("dry_run", Verdict::skip("this executor has no dry-run; the request itself is what a person agrees to"));
+            return Ok(Some(of_request(&pass.request)));
+        }
+        let dry = match self.inner.dry_run(ctx.clone(), pass.request.clone()).await {
+            Ok(dry) => dry,
+            Err(error) => {
+                let verdict = Verdict::of_error(error)?;
+                pass.add("dry_run", verdict);
+                return Ok(None);
+            }
+        };
+        let by = if dry.server_side { "the API server" } else { "computation only" };
+        pass.add("dry_run", Verdict::pass(format!("{} fields would change, by {by}", dry.changes.len())));
+        Ok(Some(dry))
+    }
+}
+
+/// What stands for a dry-run where there is none: the request, so that an agreement is bound to it.
+fn of_request(request: &ActionRequest) -> DryRun {
+    let change = FieldChange { path: "/params".into(), before: None, after: Some(request.params.clone()) };
+    let digest = diff_digest(&request.action, &request.target, std::slice::from_ref(&change));
+    DryRun { report: Default::default(), changes: vec![change], digest, pre_state: serde_json::Value::Null, server_side: false, warnings: Vec::new() }
+}
