@@ -7,5 +7,7 @@
 mod objects;
 
 pub mod classifier;
+pub mod context_store;
+pub mod ledger;
 
 pub use objects::ObjectsCluster;

@@ -1,0 +1,35 @@
+//! The behaviour suites, on a file and in memory.
+
+use std::sync::Arc;
+
+use kubernaut_core::{
+    port::{Ledger, ManualClock, SystemClock},
+    testkit,
+};
+use kubernaut_storage::{SqliteConfig, SqliteLedger};
+use tempfile::TempDir;
+
+async fn open(config: SqliteConfig, clock: ManualClock) -> Arc<dyn Ledger> {
+    Arc::new(SqliteLedger::open(config, Arc::new(clock)).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ledger_in_a_file() {
+    let folder = TempDir::new().unwrap();
+    let number = std::sync::atomic::AtomicU32::new(0);
+    testkit::ledger::suite(async |clock| {
+        let n = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        open(SqliteConfig::file(folder.path().join(format!("{n}.db"))), clock).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ledger_in_memory() {
+    testkit::ledger::suite(async |clock| open(SqliteConfig::memory(), clock).await).await;
+}
+
+#[tokio::test]
+async fn memory_of_incidents() {
+    testkit::context_store::suite(async || SqliteLedger::open(SqliteConfig::memory(), Arc::new(SystemClock)).await.unwrap().context_store()).await;
+}
