@@ -4,10 +4,15 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "suites report by panicking, like any test")]
 
+mod cluster_fixture;
 mod objects;
 
 pub mod classifier;
+pub mod executor;
+pub mod cluster_read;
+pub mod cluster_write;
 pub mod context_store;
 pub mod ledger;
 
+pub use cluster_fixture::{ClusterFixture, FIXTURE_LOG_LINES, FIXTURE_SECRET};
 pub use objects::ObjectsCluster;
