@@ -86,7 +86,9 @@ impl NewEvent {
 /// One transition of an incident: state, events with audit rows and notifications in one transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Advance {
-    /// The incident as it is to be. `occurrences`, `firing`, `alert_resolved_at` and `severity` are intake's and are not overwritten.
+    /// The incident as it is to be. `occurrences`, `firing`, `alert_resolved_at` and `severity` are intake's and are not overwritten; `tenant`,
+    /// `cluster`, `fingerprint`, `owner`, `owner_resolved` and `opened_at` change by [`Ledger::rekey`] only. `updated_at` is set, and
+    /// `phase_since` and `closed_at` where the worker left them.
     pub incident: Incident,
     /// Epoch of the lease.
     pub epoch: u64,
@@ -176,6 +178,7 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// 4. `firing` counts distinct alerts (source fingerprint, else labels) whose last word is firing; when it falls to zero
     ///    `alert_resolved_at` is set, when it rises it is cleared.
     /// 5. Each `Created` writes an `incident.received` event and audit row.
+    /// 6. An alert whose id is stored already is `Rejected` and not counted; the others of the request are taken in.
     ///
     /// # Errors
     /// `Overloaded` if the bounded queue is full; `Unavailable`.
@@ -201,6 +204,9 @@ pub trait Ledger: Debug + Send + Sync + 'static {
 
     /// Gives the next incident that needs work to `worker`: not ended, its wake time reached, not leased or its lease over; oldest first.
     ///
+    /// Rules: an incident goes to one worker at a time; a wake-up that comes while a worker holds it is not lost, whatever wake time that worker
+    /// writes.
+    ///
     /// # Errors
     /// `Unavailable`.
     async fn claim(&self, ctx: CallContext, worker: String, ttl: Duration) -> Result<Option<Lease>>;
@@ -208,13 +214,13 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// Extends a lease.
     ///
     /// # Errors
-    /// `StaleEpoch` if another holds it by now.
+    /// `StaleEpoch` if another holds it by now or it was given back; `NotFound`.
     async fn renew(&self, ctx: CallContext, id: IncidentId, epoch: u64, ttl: Duration) -> Result<Timestamp>;
 
     /// Writes one transition of an incident. Returns it as stored, with intake's fields as they are now.
     ///
     /// # Errors
-    /// `StaleEpoch`, `NotFound`.
+    /// `StaleEpoch`, also after the lease was given back; `NotFound`; `Conflict` if it would open an incident that has ended.
     async fn advance(&self, ctx: CallContext, advance: Advance) -> Result<Incident>;
 
     /// Gives an incident its true owner and fingerprint. If another open incident has that fingerprint, alerts and counts move there, this one
@@ -272,10 +278,10 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// `StaleEpoch` if another holds it by now.
     async fn renew_run(&self, ctx: CallContext, id: RunId, epoch: u64, ttl: Duration) -> Result<Timestamp>;
 
-    /// Writes one transition of a run.
+    /// Writes one transition of a run, and wakes its incident if the run's state changed.
     ///
     /// # Errors
-    /// `StaleEpoch`, `NotFound`.
+    /// `StaleEpoch`, `NotFound`; `Conflict` if its approval was answered meanwhile: read it again.
     async fn advance_run(&self, ctx: CallContext, change: RunChange) -> Result<Run>;
 
     /// The journal of a run, oldest first.
@@ -401,7 +407,8 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// `Unavailable`.
     async fn stats(&self, ctx: CallContext) -> Result<LedgerStats>;
 
-    /// Changes with every commit of this process (and, on a shared database, of others), so that waiters need not poll fast.
+    /// Changes with every commit of this process (and, on a shared database, of others), so that waiters need not poll fast. A call that
+    /// finds nothing to do changes nothing.
     fn changes(&self) -> watch::Receiver<u64>;
 }
 

@@ -151,6 +151,12 @@ CREATE TABLE audit (
     PRIMARY KEY (incident_id, seq)
 ) WITHOUT ROWID;
 
+-- A row that replaces another would delete it without asking the trigger for deletions.
+CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE incident_id = NEW.incident_id AND seq = NEW.seq) BEGIN
+    SELECT RAISE(ABORT, 'audit rows are append-only');
+END;
+
 CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN
     SELECT RAISE(ABORT, 'audit rows are append-only');
 END;

@@ -264,3 +264,6 @@ fn received(incident: &Incident, request: &Request, alert: &Alert) -> NewEvent {
     });
     NewEvent { kind: "incident.received", actor: request.actor.clone(), data }
 }
+
+#[cfg(test)]
+mod tests;
