@@ -114,7 +114,7 @@ pub trait ClusterWrite: Debug + Send + Sync + 'static {
     /// Changes the replica count. `before` and `after` are the workload, not the Scale object.
     ///
     /// # Errors
-    /// As [`ClusterWrite::patch`].
+    /// As [`ClusterWrite::patch`]; `Unsupported` for a kind without a replica count.
     async fn scale(&self, ctx: CallContext, request: ScaleRequest) -> Result<WriteOutcome>;
 
     /// Whether these credentials may do it.

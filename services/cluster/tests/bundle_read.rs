@@ -1,26 +1,14 @@
 //! Reading a bundle from a folder.
 
-use std::{fs, path::Path};
+mod support;
 
 use kubernaut_cluster::BundleCluster;
 use kubernaut_core::{
     ErrorKind,
     model::ObjectRef,
     port::{ClusterRead, EventQuery, ListQuery, LogQuery},
-    service::CallContext,
 };
-
-fn ctx() -> CallContext {
-    CallContext::system("test")
-}
-
-fn write(dir: &Path, files: &[(&str, &str)]) {
-    for (name, text) in files {
-        let path = dir.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-}
+use support::{ctx, write};
 
 const PODS: &str = "apiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: web-1, namespace: shop, uid: u1, labels: {app: web}}\n\
     - metadata: {name: db-0, namespace: data}\n";

@@ -49,8 +49,7 @@ impl Failure {
 
     /// Whether an expected uid or resource version was another.
     fn is_precondition(&self) -> bool {
-        let tested = ["/metadata/uid", "/metadata/resourceVersion"].iter().any(|path| self.message().contains(path));
-        self.code == StatusCode::UNPROCESSABLE_ENTITY && (tested || self.caused_by("field", "metadata.uid") || self.caused_by("field", "metadata.resourceVersion"))
+        self.code == StatusCode::UNPROCESSABLE_ENTITY && (self.caused_by("field", "metadata.uid") || self.caused_by("field", "metadata.resourceVersion"))
     }
 
     /// Whether the account lacks the right; other refusals with the same code come from admission and are about the content.

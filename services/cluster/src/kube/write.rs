@@ -169,8 +169,8 @@ fn with_preconditions(request: &PatchRequest) -> Result<Value> {
     let mut body = request.body.clone();
     match (request.kind, &mut body) {
         (PatchKind::Json, Value::Array(operations)) => {
-            let tests = wanted.map(|(field, value)| json!({"op": "test", "path": format!("/metadata/{field}"), "value": value}));
-            operations.splice(0..0, tests);
+            // Not `test`: the server answers a failed one as if the patch itself were wrong.
+            operations.extend(wanted.map(|(field, value)| json!({"op": "add", "path": format!("/metadata/{field}"), "value": value})));
         }
         (PatchKind::Merge | PatchKind::Strategic, Value::Object(map)) => {
             let metadata = map.entry("metadata").or_insert_with(|| json!({}));
@@ -196,9 +196,8 @@ mod tests {
         let merge = with_preconditions(&request(PatchKind::Merge, json!({"metadata": {"labels": {"a": "b"}}, "spec": {}}))).unwrap();
         assert_eq!(merge, json!({"metadata": {"labels": {"a": "b"}, "uid": "u", "resourceVersion": "7"}, "spec": {}}));
         let list = with_preconditions(&request(PatchKind::Json, json!([{"op": "remove", "path": "/spec/x"}]))).unwrap();
-        assert_eq!(list[0], json!({"op": "test", "path": "/metadata/uid", "value": "u"}));
-        assert_eq!(list[1], json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"}));
-        assert_eq!(list[2]["op"], "remove");
+        let add = |field: &str, value: &str| json!({"op": "add", "path": format!("/metadata/{field}"), "value": value});
+        assert_eq!(list, json!([{"op": "remove", "path": "/spec/x"}, add("uid", "u"), add("resourceVersion", "7")]));
         assert_eq!(with_preconditions(&request(PatchKind::Json, json!({}))).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }

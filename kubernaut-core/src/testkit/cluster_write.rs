@@ -1,0 +1,182 @@
+//! The behaviour of every [`ClusterWrite`].
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    ClusterFixture,
+    cluster_read::{pods, value_of},
+};
+use crate::{
+    ErrorKind,
+    model::{Object, ObjectRef},
+    port::{AccessReview, ClusterRead, ClusterWrite, EvictRequest, PatchKind, PatchRequest, ScaleRequest},
+    service::CallContext,
+};
+
+/// Checks the rules of [`ClusterWrite`] on a cluster that holds the fixture; it changes it.
+///
+/// # Panics
+/// With the rule that does not hold.
+pub async fn cluster_write_suite(read: &dyn ClusterRead, write: &dyn ClusterWrite, fixture: &ClusterFixture) {
+    let suite = Suite { read, write, fixture };
+    suite.a_dry_run_changes_nothing().await;
+    suite.each_kind_of_patch_changes_what_it_says().await;
+    suite.preconditions_that_do_not_hold_are_conflicts().await;
+    suite.what_cannot_be_patched_is_an_error().await;
+    suite.scaling_changes_the_workload().await;
+    suite.evictions_keep_budgets_and_uids().await;
+    suite.rights_can_be_asked_for().await;
+}
+
+struct Suite<'a> {
+    read: &'a dyn ClusterRead,
+    write: &'a dyn ClusterWrite,
+    fixture: &'a ClusterFixture,
+}
+
+fn ctx() -> CallContext {
+    CallContext::system("suite")
+}
+
+impl Suite<'_> {
+    fn web(&self) -> ObjectRef {
+        self.fixture.reference("Deployment", "web")
+    }
+
+    fn front(&self) -> ObjectRef {
+        self.fixture.reference("ConfigMap", "front")
+    }
+
+    fn request(&self, target: ObjectRef, kind: PatchKind, body: Value) -> PatchRequest {
+        PatchRequest { target, kind, body, resource_version: None, field_manager: "kubernaut".into(), dry_run: false }
+    }
+
+    async fn current(&self, reference: &ObjectRef) -> Object {
+        self.read.get(ctx(), reference.clone()).await.expect("get succeeds").expect("the object exists")
+    }
+
+    async fn a_dry_run_changes_nothing(&self) {
+        let before = self.current(&self.front()).await;
+        let request = self.request(self.front(), PatchKind::Merge, json!({"data": {"name": "changed", "new": "1"}}));
+        let outcome = self.write.patch(ctx(), PatchRequest { dry_run: true, ..request }).await.expect("the dry-run succeeds");
+        assert_eq!(outcome.after.at("/data"), Some(&json!({"name": "changed", "new": "1"})), "the answer is what would be stored");
+        assert_eq!(outcome.before.at("/data"), before.at("/data"), "before is the object as it is");
+        let after = self.current(&self.front()).await;
+        assert_eq!((after.at("/data"), after.resource_version()), (before.at("/data"), before.resource_version()), "a dry-run changes nothing");
+    }
+
+    async fn each_kind_of_patch_changes_what_it_says(&self) {
+        let image = self.fixture.image.clone();
+        let strategic = json!({"metadata": {"annotations": {"suite/a": "1"}}, "spec": {"paused": true, "template": {"spec": {"containers": [
+            {"name": "app", "env": [{"name": "SECOND", "value": "changed"}]}]}}}});
+        let before = self.current(&self.web()).await;
+        let outcome = self.write.patch(ctx(), self.request(self.web(), PatchKind::Strategic, strategic)).await.expect("the patch succeeds");
+        let containers = outcome.after.list_at("/spec/template/spec/containers").to_vec();
+        assert_eq!(containers.len(), 2, "a strategic patch leaves the other containers");
+        assert_eq!((&containers[0]["image"], &containers[0]["env"][0]["value"], &containers[0]["env"][1]["value"]), (&json!(image), &json!("1"), &json!("changed")), "lists merge by their key");
+        assert_ne!(outcome.after.resource_version(), before.resource_version(), "a change gives a new resource version");
+        assert!(outcome.after.i64_at("/metadata/generation") > before.i64_at("/metadata/generation"), "a change of the spec gives a new generation");
+        assert_eq!(value_of(self.read, &self.web(), "/spec/paused").await, Some(json!(true)), "a read after the write sees it");
+
+        let merge = json!({"metadata": {"annotations": {"suite/a": null, "suite/b": "2"}}, "spec": {"paused": null}});
+        let merged = self.write.patch(ctx(), self.request(self.web(), PatchKind::Merge, merge)).await.expect("the patch succeeds").after;
+        assert_eq!((merged.annotation("suite/a"), merged.annotation("suite/b"), merged.bool_at("/spec/paused")), (None, Some("2"), None), "null removes in a merge patch");
+
+        let list = json!([{"op": "replace", "path": "/data/name", "value": "json"}]);
+        let listed = self.write.patch(ctx(), self.request(self.front(), PatchKind::Json, list)).await.expect("the patch succeeds").after;
+        assert_eq!(listed.str_at("/data/name"), Some("json"), "a JSON patch applies its operations");
+        let restore = json!({"data": {"name": "front"}});
+        self.write.patch(ctx(), self.request(self.front(), PatchKind::Merge, restore)).await.expect("the patch succeeds");
+    }
+
+    async fn preconditions_that_do_not_hold_are_conflicts(&self) {
+        let old = self.current(&self.front()).await;
+        let touch = self.request(self.front(), PatchKind::Merge, json!({"metadata": {"annotations": {"suite/touched": "1"}}}));
+        let exact = PatchRequest { target: old.reference(), resource_version: old.resource_version().map(str::to_owned), ..touch.clone() };
+        self.write.patch(ctx(), exact.clone()).await.expect("a patch whose preconditions hold succeeds");
+        let now = self.current(&self.front()).await;
+        for (kind, body) in [
+            (PatchKind::Merge, json!({"data": {"name": "x"}})),
+            (PatchKind::Strategic, json!({"data": {"name": "x"}})),
+            (PatchKind::Json, json!([{"op": "replace", "path": "/data/name", "value": "x"}])),
+        ] {
+            let stale = PatchRequest { kind, body: body.clone(), ..exact.clone() };
+            let successor = PatchRequest { target: self.front().with_uid("00000000-0000-4000-8000-000000000000"), resource_version: None, ..stale.clone() };
+            for request in [stale, successor] {
+                for dry_run in [true, false] {
+                    let refused = self.write.patch(ctx(), PatchRequest { dry_run, ..request.clone() }).await;
+                    assert_eq!(refused.expect_err("the precondition does not hold").kind(), ErrorKind::Conflict, "another version or uid is a conflict, {kind:?}");
+                }
+            }
+        }
+        assert_eq!(self.current(&self.front()).await, now, "a conflict changes nothing");
+    }
+
+    async fn what_cannot_be_patched_is_an_error(&self) {
+        let absent = self.fixture.reference("Deployment", "absent");
+        for (target, body, expected) in [
+            (absent, json!({"spec": {"replicas": 1}}), ErrorKind::NotFound),
+            (self.web(), json!({"spec": {"replicas": -1}}), ErrorKind::InvalidInput),
+            (self.web(), json!({"spec": {"template": {"spec": {"containers": []}}}}), ErrorKind::InvalidInput),
+        ] {
+            let refused = self.write.patch(ctx(), self.request(target.clone(), PatchKind::Merge, body.clone())).await;
+            assert_eq!(refused.expect_err("the server refuses it").kind(), expected, "patch of {target} with {body}");
+        }
+    }
+
+    async fn scaling_changes_the_workload(&self) {
+        let request = ScaleRequest { target: self.web(), replicas: 3, resource_version: None, field_manager: "kubernaut".into(), dry_run: true };
+        let tried = self.write.scale(ctx(), request.clone()).await.expect("the dry-run succeeds");
+        assert_eq!((tried.before.i64_at("/spec/replicas"), tried.after.i64_at("/spec/replicas")), (Some(2), Some(3)), "before and after are the workload");
+        assert_eq!(tried.after.kind(), "Deployment", "the answer is the workload, not the scale");
+        assert_eq!(value_of(self.read, &self.web(), "/spec/replicas").await, Some(json!(2)), "a dry-run changes nothing");
+        let stale = ScaleRequest { resource_version: Some("1".into()), dry_run: false, ..request.clone() };
+        assert_eq!(self.write.scale(ctx(), stale).await.expect_err("another version").kind(), ErrorKind::Conflict, "another version is a conflict");
+        let successor = ScaleRequest { target: self.web().with_uid("another"), dry_run: false, ..request.clone() };
+        assert_eq!(self.write.scale(ctx(), successor).await.expect_err("another uid").kind(), ErrorKind::Conflict, "another uid is a conflict");
+        let done = self.write.scale(ctx(), ScaleRequest { dry_run: false, ..request.clone() }).await.expect("the scaling succeeds");
+        assert_eq!(done.after.i64_at("/spec/replicas"), Some(3), "the workload has the wanted count");
+        assert_eq!(value_of(self.read, &self.web(), "/spec/replicas").await, Some(json!(3)), "and keeps it");
+        let none = ScaleRequest { target: self.front(), ..request };
+        assert_eq!(self.write.scale(ctx(), none).await.expect_err("no count").kind(), ErrorKind::Unsupported, "a kind without a replica count cannot be scaled");
+    }
+
+    async fn evictions_keep_budgets_and_uids(&self) {
+        let pod = |r: ObjectRef, dry_run: bool| EvictRequest { pod: r, grace_period_s: Some(0), dry_run };
+        let guarded = pods(self.read, self.fixture, "guarded").await.into_iter().next().expect("the guarded deployment has a pod").reference();
+        let refused = self.write.evict(ctx(), pod(guarded.clone(), false)).await;
+        assert_eq!(refused.expect_err("the budget has no room").kind(), ErrorKind::Refused, "a budget that leaves no room refuses");
+        assert!(self.is_there(&guarded).await, "a refused eviction changes nothing");
+        let other = pods(self.read, self.fixture, "web").await.into_iter().next().expect("the deployment has pods").reference();
+        let successor = ObjectRef { uid: Some("another-uid".into()), ..other.clone() };
+        assert_eq!(self.write.evict(ctx(), pod(successor, false)).await.expect_err("another uid").kind(), ErrorKind::Conflict, "another uid is a conflict");
+        let absent = self.fixture.reference("Pod", "absent");
+        assert_eq!(self.write.evict(ctx(), pod(absent, false)).await.expect_err("no such pod").kind(), ErrorKind::NotFound, "an absent pod is not found");
+        self.write.evict(ctx(), pod(other.clone(), true)).await.expect("the dry-run succeeds");
+        assert!(self.is_there(&other).await, "a dry-run changes nothing");
+        let outcome = self.write.evict(ctx(), pod(other.clone(), false)).await.expect("the eviction succeeds");
+        assert!(outcome.before.reference().same_object(&other), "before is the pod");
+        for _ in 0..100 {
+            if !self.is_there(&other).await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("an evicted pod goes");
+    }
+
+    /// Whether that very pod is there and not on its way out.
+    async fn is_there(&self, pod: &ObjectRef) -> bool {
+        let found = self.read.get(ctx(), pod.clone()).await.expect("get succeeds");
+        found.is_some_and(|p| p.at("/metadata/deletionTimestamp").is_none())
+    }
+
+    async fn rights_can_be_asked_for(&self) {
+        let review = AccessReview { verb: "patch".into(), group: "apps".into(), resource: "deployments".into(), namespace: Some(self.fixture.namespace.clone()), name: None };
+        assert!(self.write.can_i(ctx(), review).await.expect("the review succeeds"), "the suite runs with the rights that it needs");
+        let eviction = AccessReview { verb: "create".into(), group: String::new(), resource: "pods/eviction".into(), namespace: Some(self.fixture.namespace.clone()), name: None };
+        assert!(self.write.can_i(ctx(), eviction).await.expect("the review succeeds"), "a subresource can be asked for");
+    }
+}
