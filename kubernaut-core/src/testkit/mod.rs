@@ -13,6 +13,7 @@ pub mod cluster_read;
 pub mod cluster_write;
 pub mod context_store;
 pub mod ledger;
+pub mod notifier;
 
 pub use cluster_fixture::{ClusterFixture, FIXTURE_LOG_LINES, FIXTURE_SECRET};
 pub use objects::ObjectsCluster;
