@@ -31,7 +31,7 @@ impl GatedExecutor {
 
     /// Takes the lock on the target.
     pub(super) async fn lock(&self, ctx: &CallContext, pass: &Pass) -> Result<Lock> {
-        let name = format!("action:{}", scope(ctx, &pass.request.target));
+        let name = format!("action:{}:{}", self.cluster_id(ctx).await?, scope(&pass.request.target));
         let ttl = Duration::from_secs(self.config.lock_ttl_s.max(10));
         let taken = Lock::take(&self.parts.ledger, ctx, name, self.holder(pass), ttl).await?;
         taken.ok_or_else(|| {
@@ -101,7 +101,7 @@ impl GatedExecutor {
             return Ok(None);
         }
         for place in 0..self.config.max_actions_per_namespace {
-            let name = format!("action-slot:{}:{space}:{place}", cluster(ctx, target));
+            let name = format!("action-slot:{}:{space}:{place}", self.cluster_id(ctx).await?);
             if let Some(lock) = Lock::take(&self.parts.ledger, ctx, name, self.holder(pass), ttl).await? {
                 return Ok(Some(lock));
             }
@@ -192,12 +192,7 @@ fn planned(pass: &Pass, dry: &DryRun) -> Execution {
     }
 }
 
-fn cluster<'a>(ctx: &'a CallContext, target: &'a ObjectRef) -> &'a str {
-    target.cluster.as_deref().unwrap_or(&ctx.cluster)
-}
-
 /// What one lock is about. Actions on nodes take turns, so that the count of cordoned nodes holds.
-fn scope(ctx: &CallContext, target: &ObjectRef) -> String {
-    let name = if target.kind == "Node" { "Node".to_owned() } else { target.to_string() };
-    format!("{}:{name}", cluster(ctx, target))
+fn scope(target: &ObjectRef) -> String {
+    if target.kind == "Node" { "Node".to_owned() } else { target.to_string() }
 }

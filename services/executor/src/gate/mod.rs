@@ -14,11 +14,13 @@ mod undo;
 use std::sync::Arc;
 
 use kubernaut_core::{
-    Result, async_trait,
+    Error, Result, async_trait,
     model::{ActionRequest, ActionSpec, DryRun, Execution, ExecutionOutcome, IntentState, Observation, Precondition},
     port::{Clock, ClusterRead, ClusterWrite, Ledger},
     service::{CallContext, Capability, ExecuteRequest, Executor, UndoRequest},
 };
+
+use tokio::sync::OnceCell;
 
 use self::pass::{Pass, Purpose};
 use crate::action::Effect;
@@ -53,13 +55,20 @@ pub struct GatedExecutor {
     inner: Arc<dyn Executor>,
     parts: GateParts,
     config: Arc<GateConfig>,
+    cluster: Arc<OnceCell<String>>,
 }
 
 impl GatedExecutor {
     /// Puts the gate around an executor. What [`GateConfig::validate`] finds wrong refuses actions.
     #[must_use]
     pub fn new(inner: Arc<dyn Executor>, parts: GateParts, config: GateConfig) -> Self {
-        Self { inner, parts, config: Arc::new(config) }
+        Self { inner, parts, config: Arc::new(config), cluster: Arc::default() }
+    }
+
+    /// The cluster's id, as it names itself: requests may leave it out, and a lock must not depend on that.
+    async fn cluster_id(&self, ctx: &CallContext) -> Result<&str> {
+        let id = self.cluster.get_or_try_init(|| async { Ok::<_, Error>(self.parts.read.info(ctx.clone()).await?.id) }).await?;
+        Ok(id)
     }
 
     async fn run(&self, ctx: &CallContext, request: &ExecuteRequest) -> Result<Execution> {
