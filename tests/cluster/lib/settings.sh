@@ -11,7 +11,7 @@ API_PORT=16443 PROMETHEUS_PORT=19090 ALERTMANAGER_PORT=19093 WEBHOOK_PORT=18999
 # Inside the cluster's own network namespace, so they collide with nothing on the machine.
 REGISTRY=127.0.0.1:5001 REGISTRY_WITH_LOGIN=127.0.0.1:5002
 SERVICE_NET=10.96.0.0/16 DNS_IP=10.96.0.10 POD_NET=10.247.0.0/24
-PAUSE_IMAGE=$REGISTRY/test/pause:1 APP_IMAGE=$REGISTRY/test/app:1
+PAUSE_IMAGE=$REGISTRY/lab/pause:1 APP_IMAGE=$REGISTRY/lab/app:1
 
 say() { printf 'cluster %s: %s\n' "$NAME" "$*" >&2; }
 die() { say "$*"; exit 1; }
