@@ -1,5 +1,7 @@
 //! The behaviour suites, on a file and in memory.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::sync::Arc;
 
 use kubernaut_core::{

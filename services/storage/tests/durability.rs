@@ -3,6 +3,8 @@
 //! The test starts itself again as a child that takes alerts in and prints the id of each one it got an answer for, kills it without warning,
 //! opens the file and looks for every printed id.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
 use std::{
     io::{BufRead, BufReader, Write},
     path::Path,

@@ -1,5 +1,7 @@
 //! What holds for SQLite files in particular.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use kubernaut_core::{

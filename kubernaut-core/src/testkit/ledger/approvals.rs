@@ -48,6 +48,8 @@ async fn an_answer_counts_once_and_wakes_the_run(b: &Bench) {
     assert!(b.ledger.approvals(ctx(), true).await.unwrap().is_empty());
     assert_eq!(b.ledger.approvals(ctx(), false).await.unwrap(), [decided]);
     assert_eq!(b.ledger.claim_run(ctx(), "e".into(), TTL).await.unwrap().unwrap().run.id, run.id, "the answer wakes the run");
+    b.pass(30);
+    assert!(b.ledger.claim_run(ctx(), "e".into(), TTL).await.unwrap().is_some(), "also after an engine that vanished with it");
     b.assert_audit(run.incident_id, &["incident.received", "approval.decided"]).await;
     let row = b.ledger.audit(ctx(), run.incident_id).await.unwrap().remove(1);
     assert!(row.actor.contains("ana"), "the audit row says who");

@@ -19,6 +19,7 @@ pub(super) async fn rules(make: &impl AsyncFn(ManualClock) -> Arc<dyn Ledger>) {
     a_released_lease_is_over(&Bench::new(make).await).await;
     an_incident_sleeps_until_its_time_or_a_wake_up(&Bench::new(make).await).await;
     a_wake_up_during_work_is_not_lost(&Bench::new(make).await).await;
+    a_wake_up_outlives_a_worker_that_vanishes(&Bench::new(make).await).await;
     a_transition_leaves_the_fields_of_others(&Bench::new(make).await).await;
     an_ended_incident_stays_ended(&Bench::new(make).await).await;
     a_request_to_cancel_wakes_the_worker(&Bench::new(make).await).await;
@@ -137,6 +138,17 @@ async fn a_wake_up_during_work_is_not_lost(b: &Bench) {
     let wake_at = Some(b.now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap());
     b.ledger.advance(ctx(), Advance { wake_at, release: true, ..advance(lease.incident, lease.epoch) }).await.unwrap();
     assert!(claim(b, "w").await.is_some(), "the worker decided to sleep before it knew; it must look again");
+}
+
+async fn a_wake_up_outlives_a_worker_that_vanishes(b: &Bench) {
+    let id = b.open("a").await;
+    let lease = claim(b, "w").await.unwrap();
+    let wake_at = Some(b.now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap());
+    b.ledger.advance(ctx(), Advance { wake_at, release: true, ..advance(lease.incident, lease.epoch) }).await.unwrap();
+    b.ledger.wake_incident(ctx(), id).await.unwrap();
+    claim(b, "vanishes").await.expect("it was woken");
+    b.pass(30);
+    assert!(claim(b, "next").await.is_some(), "what it was woken for is still to be done");
 }
 
 async fn a_transition_leaves_the_fields_of_others(b: &Bench) {

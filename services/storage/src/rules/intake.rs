@@ -144,7 +144,7 @@ impl<'a> Planner<'a> {
             let error = format!("an alert with id {} is stored already; send it with a new id", alert.id);
             return IntakeResult { alert_id: None, incident_id: None, outcome: IntakeOutcome::Rejected, error: Some(error) };
         }
-        let key = request.key_of(&alert);
+        let key = request.key_of(alert);
         let (incident_id, outcome) = match (self.known(&key, request.quiet_since, alert.status), alert.status) {
             (Some(known), AlertStatus::Firing) => (Some(self.count_on(&key, known, alert)), IntakeOutcome::Duplicate),
             (Some(known), AlertStatus::Resolved) => (Some(self.count_on(&key, known, alert)), IntakeOutcome::Resolved),

@@ -96,7 +96,7 @@ pub(crate) fn recalled(entry: HistoryEntry, same_fingerprint: bool, query: Optio
     let (score, words) = query.score(&searched_text(&entry));
     let named: Vec<&str> = words.into_iter().take(MAX_NAMED).collect();
     let why = format!("words: {}", named.join(", "));
-    (score > 0.0).then(|| Recalled { entry, score, why })
+    (score > 0.0).then_some(Recalled { entry, score, why })
 }
 
 /// Best first, then newest.

@@ -122,7 +122,7 @@ impl Backend {
         let (reply, answered) = oneshot::channel();
         let ticket = Ticket::default();
         let job = IntakeJob { ticket: ticket.clone(), request, outcome: None, reply };
-        self.queue.try_send(Message::Intake(job)).map_err(|refused| match refused {
+        self.queue.try_send(Message::Intake(Box::new(job))).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => {
                 metrics::counter!("kubernaut_storage_refused_total").increment(1);
                 Error::new(ErrorKind::Overloaded, OPERATION, "too many writes wait; send the alerts again a little later")

@@ -17,7 +17,7 @@ pub(crate) enum Message {
     /// A call.
     Call(Box<dyn Job>),
     /// Alerts; all that wait are committed as one.
-    Intake(IntakeJob),
+    Intake(Box<IntakeJob>),
     /// Finish what was taken, close the database and answer.
     Close(oneshot::Sender<()>),
 }

@@ -18,6 +18,7 @@ use super::{
 use crate::rules::advance;
 
 // `woken` outlives a transition that was computed before the wake-up: it is cleared by the claim that sees what it was about, not by `advance`.
+// The claim keeps it as a wake time, so that it is not lost with a worker that vanishes.
 
 pub(crate) async fn claim(tx: &mut Tx, worker: String, ttl: Duration) -> Result<Option<Lease>, Fault> {
     let query = sqlx::query(
@@ -27,8 +28,11 @@ pub(crate) async fn claim(tx: &mut Tx, worker: String, ttl: Duration) -> Result<
     let Some(found) = tx.optional(query.bind(micros(tx.now))).await? else { return Ok(None) };
     let id: IncidentId = found.try_get::<&str, _>("id")?.parse()?;
     let until = plus(tx.now, ttl);
-    let taken = sqlx::query("UPDATE incidents SET lease_worker = ?, lease_epoch = lease_epoch + 1, lease_until = ?, woken = 0 WHERE id = ?");
-    tx.execute(taken.bind(&worker).bind(micros(until)).bind(id.to_string())).await?;
+    let taken = sqlx::query(
+        "UPDATE incidents SET lease_worker = ?, lease_epoch = lease_epoch + 1, lease_until = ?, woken = 0, \
+         wake_at = CASE WHEN woken = 1 THEN ? ELSE wake_at END WHERE id = ?",
+    );
+    tx.execute(taken.bind(&worker).bind(micros(until)).bind(micros(tx.now)).bind(id.to_string())).await?;
     let IncidentRow { incident, epoch, .. } = incidents::row(tx, "ledger.claim", id).await?;
     Ok(Some(Lease { incident, epoch, worker, until }))
 }

@@ -80,8 +80,11 @@ pub(crate) async fn claim(tx: &mut Tx, worker: String, ttl: Duration) -> Result<
     let Some(found) = tx.optional(query.bind(micros(tx.now))).await? else { return Ok(None) };
     let id: RunId = found.try_get::<&str, _>("id")?.parse()?;
     let until = plus(tx.now, ttl);
-    let taken = sqlx::query("UPDATE runs SET lease_worker = ?, lease_epoch = lease_epoch + 1, lease_until = ?, woken = 0 WHERE id = ?");
-    tx.execute(taken.bind(worker).bind(micros(until)).bind(id.to_string())).await?;
+    let taken = sqlx::query(
+        "UPDATE runs SET lease_worker = ?, lease_epoch = lease_epoch + 1, lease_until = ?, woken = 0, \
+         wake_at = CASE WHEN woken = 1 THEN ? ELSE wake_at END WHERE id = ?",
+    );
+    tx.execute(taken.bind(worker).bind(micros(until)).bind(micros(tx.now)).bind(id.to_string())).await?;
     let RunRow { run, epoch, .. } = row(tx, "ledger.claim_run", id).await?;
     Ok(Some(RunLease { run, epoch, until }))
 }

@@ -75,7 +75,7 @@ fn sort(messages: impl Iterator<Item = Message>) -> (VecDeque<Unit>, Option<ones
     for message in messages {
         match message {
             Message::Call(job) if job.start() => units.push_back(Unit::Call(job)),
-            Message::Intake(job) if job.start() => alerts.push(job),
+            Message::Intake(job) if job.start() => alerts.push(*job),
             Message::Call(_) | Message::Intake(_) => {}
             Message::Close(reply) => close = Some(reply),
         }
