@@ -18,7 +18,7 @@ etcd() {
 
 apiserver() {
   local pki=$RUN/pki
-  local identity=(--client-ca-file="$pki/ca.crt" --token-auth-file="$RUN/tokens.csv" --authorization-mode=Node,RBAC
+  local identity=(--client-ca-file="$pki/ca.crt" --token-auth-file="$RUN/tokens.csv" "--authorization-mode=Node,RBAC"
     --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key"
     --service-account-issuer=https://kubernetes.default.svc.cluster.local
     --service-account-key-file="$pki/service-accounts.pub" --service-account-signing-key-file="$pki/service-accounts.key")

@@ -40,12 +40,12 @@ write_settings() {
   done >"$RUN/settings"
 }
 
-# The rest of the product's configuration is written by a program from the templates in config/.
+# Keys, tokens and every component's configuration are written by a program, from the templates in config/ and manifests/.
 configure() {
   local v
   for v in NAME RUN MODE FAKE_NODES HOST_IP NODE_IP LOCAL_IP WEBHOOK_URL API_PORT ALERTMANAGER_PORT REGISTRY REGISTRY_WITH_LOGIN \
     DNS_IP POD_NET PAUSE_IMAGE APP_IMAGE REAL_NODE SRC BIN; do
-    export "$v"
+    export "${v?}"
   done
   python "$SRC/programs/configure.py"
 }
