@@ -1,6 +1,8 @@
 //! From a body to alerts, one file a format.
 
 mod alertmanager;
+#[cfg(test)]
+mod fuzz;
 mod json_path;
 mod native;
 
