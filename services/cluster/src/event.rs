@@ -48,9 +48,12 @@ pub(crate) fn matches(event: &KubeEvent, query: &EventQuery) -> bool {
     namespace && object
 }
 
-/// Oldest last time first; events without a time before all others.
+/// Oldest last time first; events without a time before all others. Times have whole seconds, so ties are common: they have an order too.
 pub(crate) fn sort(events: &mut [KubeEvent]) {
-    events.sort_by(|a, b| a.last_at.cmp(&b.last_at));
+    fn order(e: &KubeEvent) -> impl Ord {
+        (e.last_at, e.first_at, &e.object, &e.reason, &e.message)
+    }
+    events.sort_by(|a, b| order(a).cmp(&order(b)));
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! - [`BundleCluster`]: a folder that records a cluster's state, with simulated writes.
 //! - [`KubeCluster`]: a live cluster.
+//! - [`record`]: makes a bundle of a namespace of either.
 //!
 //! # Reading a bundle
 //!
@@ -25,10 +26,12 @@ mod log_tail;
 mod owners;
 mod patch;
 mod quantity;
+mod record;
 mod secrets;
 mod series;
 
 pub use self::{
     bundle::BundleCluster,
     kube::{KubeCluster, KubeConfig},
+    record::{RecordOptions, RecordSummary, record},
 };

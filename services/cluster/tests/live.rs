@@ -11,7 +11,7 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use kubernaut_cluster::{KubeCluster, KubeConfig};
+use kubernaut_cluster::{BundleCluster, KubeCluster, KubeConfig, RecordOptions, record};
 use kubernaut_core::{
     ErrorKind,
     model::{Object, well_known},
@@ -114,6 +114,25 @@ async fn the_server_itself_refuses_another_uid_or_version() {
             assert_eq!(refused.kind(), ErrorKind::Conflict, "{kind:?} {field}: {refused}");
         }
     }
+    live.tear_down().await;
+}
+
+#[tokio::test]
+async fn a_recording_of_a_live_cluster_answers_as_it_does() {
+    let Some(live) = live("record").await else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let options = RecordOptions { all_logs: true, metrics: vec!["up".into()], ..RecordOptions::default() };
+    let summary = record(ctx(), &live.cluster, &live.fixture.namespace, dir.path(), options).await.unwrap();
+    let recording = BundleCluster::open(dir.path()).unwrap();
+    cluster_read_suite(&recording, &live.fixture).await;
+    for kind in ["Pod", "ReplicaSet", "Deployment", "ConfigMap", "Secret", "ServiceAccount", "PodDisruptionBudget"] {
+        let query = ListQuery::of(kind, Some(&live.fixture.namespace));
+        let (was, is) = (live.cluster.list(ctx(), query.clone()).await.unwrap(), recording.list(ctx(), query).await.unwrap());
+        assert_eq!(was, is, "{kind}");
+    }
+    assert_eq!(recording.capabilities(), live.cluster.capabilities(), "{summary}");
+    assert!(summary.left_out.is_empty() && summary.objects["Node"] >= 1, "{summary}");
+    cluster_write_suite(&recording, &recording, &live.fixture).await;
     live.tear_down().await;
 }
 
