@@ -6,7 +6,11 @@ use axum::Router;
 use kubernaut::{
     Builder, Error, ErrorKind, Kubernaut, Result,
     service::CallContext,
-    services::monitor::{Health, Metrics},
+    services::monitor::{
+        Health,
+        health::Probe,
+        metrics,
+    },
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +42,7 @@ pub async fn start(settings: &Settings, builder: Builder) -> Result<Server> {
         Error::new(ErrorKind::Unavailable, "http.listen", "cannot listen; is another server running there?").with("listen", settings.http.listen).source(e)
     })?;
     let address = listener.local_addr().map_err(|e| Error::internal("http.listen", "no local address").source(e))?;
-    let metrics = Metrics::install()?;
+    let metrics = metrics::install()?;
     let kubernaut = builder.build().await?;
     let shutdown = CancellationToken::new();
     let state = AppState {
@@ -64,14 +68,14 @@ async fn serve(listener: TcpListener, app: Router, shutdown: CancellationToken) 
 fn health(kubernaut: &Kubernaut) -> Health {
     let health = Health::new();
     let ledger = kubernaut.clone();
-    health.readiness("ledger", move || {
+    health.register(Probe::Readiness, "ledger", move || {
         let kubernaut = ledger.clone();
-        async move { kubernaut.stats(CallContext::system("health").with_timeout(Duration::from_secs(2))).await.map(|_| ()) }
+        async move { kubernaut.stats(CallContext::system("health")).await.map(|s| format!("{} open incidents", s.open_incidents)) }
     });
     let cluster = kubernaut.clone();
-    health.readiness("cluster", move || {
+    health.register(Probe::Readiness, "cluster", move || {
         let kubernaut = cluster.clone();
-        async move { kubernaut.cluster().info(CallContext::system("health").with_timeout(Duration::from_secs(2))).await.map(|_| ()) }
+        async move { kubernaut.cluster().info(CallContext::system("health")).await.map(|i| i.id) }
     });
     health
 }

@@ -32,7 +32,7 @@ pub async fn analyze_bundle(ctx: CallContext, dir: &Path, config: &Config) -> Re
     let analysts = Analysts {
         classifier: Arc::new(LabelClassifier::new(cluster.clone(), config.classification.clone())),
         analyzer: Arc::new(Diagnosis::new(cluster, config.diagnosis.clone())),
-        specs: kubernaut_executor::registry(),
+        specs: kubernaut_executor::registry().to_vec(),
         policy: config.processor.decision.clone(),
     };
     analysts.answer(ctx, question).await

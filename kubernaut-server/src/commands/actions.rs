@@ -14,7 +14,7 @@ pub(super) fn run(args: &ActionsArgs) -> Result<ExitCode> {
             print_json(&specs)?;
         }
         Output::Text => {
-            for spec in &specs {
+            for spec in specs {
                 let word = |v: serde_json::Value| v.as_str().unwrap_or_default().to_owned();
                 let risk = word(serde_json::to_value(spec.risk).unwrap_or_default());
                 let undo = word(serde_json::to_value(spec.reversibility).unwrap_or_default());

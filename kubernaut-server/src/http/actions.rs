@@ -24,7 +24,7 @@ async fn list(State(state): State<AppState>, caller: Caller) -> Answer<Json<Acti
 
 /// A list of actions.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct ActionList {
+pub(super) struct ActionList {
     /// In the order of the registry.
     pub actions: Vec<ActionSpec>,
 }
@@ -32,7 +32,7 @@ pub struct ActionList {
 /// An action and its target.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ActionBody {
+pub(super) struct ActionBody {
     /// Canonical name or alias.
     pub action: String,
     /// `Kind/namespace/name`, or `Kind/name` where cluster-scoped.

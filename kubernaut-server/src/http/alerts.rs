@@ -23,7 +23,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 
 /// What became of each alert.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Accepted {
+pub(super) struct Accepted {
     /// One a alert, in the order of the request.
     pub alerts: Vec<IntakeResult>,
 }

@@ -34,7 +34,7 @@ async fn list(State(state): State<AppState>, caller: Caller, Params(params): Par
 
 /// A list of requests for approval.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct ApprovalList {
+pub(super) struct ApprovalList {
     /// Newest first.
     pub approvals: Vec<Approval>,
 }
@@ -48,7 +48,7 @@ async fn one(State(state): State<AppState>, caller: Caller, Id(id): Id<ApprovalI
 /// A person's answer. With authentication the token's name is taken for `by`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DecideBody {
+pub(super) struct DecideBody {
     /// Yes or no.
     pub approve: bool,
     /// Who answers; used only where there is no authentication.

@@ -91,7 +91,7 @@ impl Tokens {
 
 /// The bearer token of a request.
 #[must_use]
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
 }
 
@@ -99,7 +99,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 ///
 /// # Errors
 /// `Unauthorized`, `Forbidden`.
-pub async fn authenticate(State(state): State<AppState>, mut request: Request, next: Next) -> Result<Response, Problem> {
+pub(super) async fn authenticate(State(state): State<AppState>, mut request: Request, next: Next) -> Result<Response, Problem> {
     let caller = state.tokens.caller(request.headers())?;
     caller.require(if request.method().is_safe() { Scope::Read } else { Scope::Operate })?;
     request.extensions_mut().insert(caller);

@@ -14,7 +14,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 /// Whether all acting is stopped.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct StopState {
+pub(super) struct StopState {
     /// Whether it is.
     pub stopped: bool,
     /// Why.

@@ -11,7 +11,7 @@ use super::problem::Problem;
 
 /// A JSON body.
 #[derive(Debug)]
-pub struct Body<T>(pub T);
+pub(super) struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
@@ -35,7 +35,7 @@ fn json_error(rejection: &JsonRejection) -> Error {
 
 /// A path parameter.
 #[derive(Debug)]
-pub struct Id<T>(pub T);
+pub(super) struct Id<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Id<T> {
     type Rejection = Problem;
@@ -48,7 +48,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Id<T> {
 
 /// Query parameters; unknown ones are refused.
 #[derive(Debug)]
-pub struct Params<T>(pub T);
+pub(super) struct Params<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;

@@ -7,31 +7,40 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use kubernaut::service::CallContext;
+use kubernaut::{
+    service::CallContext,
+    services::monitor::{health::Probe, metrics::CONTENT_TYPE},
+};
 
 use super::AppState;
 
 pub(super) fn router() -> Router<AppState> {
-    Router::new().route("/healthz", get(live)).route("/readyz", get(ready)).route("/metrics", get(metrics))
+    Router::new().route("/healthz", get(live)).route("/readyz", get(ready)).route("/metrics", get(scrape))
 }
 
 async fn live(State(state): State<AppState>) -> impl IntoResponse {
-    let report = state.health.live().await;
-    (status(report.ok), Json(report))
+    let report = state.health.report(Probe::Liveness).await;
+    (status(report.is_ok()), Json(report))
 }
 
 async fn ready(State(state): State<AppState>) -> impl IntoResponse {
-    let report = state.health.ready().await;
-    (status(report.ok && !state.shutdown.is_cancelled()), Json(report))
+    let report = state.health.report(Probe::Readiness).await;
+    (status(report.is_ok() && !state.shutdown.is_cancelled()), Json(report))
 }
 
 fn status(ok: bool) -> StatusCode {
     if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
+async fn scrape(State(state): State<AppState>) -> impl IntoResponse {
     if let Ok(stats) = state.kubernaut.stats(CallContext::system("metrics")).await {
-        state.metrics.record_ledger(&stats);
+        for (what, count) in [("open", stats.open_incidents), ("awaiting_approval", stats.awaiting_approval)] {
+            metrics::gauge!("kubernaut_ledger_incidents", "state" => what).set(count as f64);
+        }
+        metrics::gauge!("kubernaut_ledger_alerts").set(stats.alerts as f64);
+        for (what, count) in [("waiting", stats.outbox), ("dead", stats.outbox_dead)] {
+            metrics::gauge!("kubernaut_ledger_outbox", "state" => what).set(count as f64);
+        }
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render())
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], state.metrics.render())
 }

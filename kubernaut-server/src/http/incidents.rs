@@ -61,7 +61,7 @@ async fn list(State(state): State<AppState>, caller: Caller, Params(params): Par
 
 /// A list of incidents.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct IncidentList {
+pub(super) struct IncidentList {
     /// Newest first.
     pub incidents: Vec<Incident>,
 }
@@ -80,7 +80,7 @@ async fn timeline(State(state): State<AppState>, caller: Caller, Id(id): Id<Inci
 
 /// The events of one incident.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Timeline {
+pub(super) struct Timeline {
     /// Oldest first.
     pub events: Vec<Event>,
 }
@@ -93,7 +93,7 @@ async fn alerts(State(state): State<AppState>, caller: Caller, Id(id): Id<Incide
 
 /// The alerts of one incident.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct AlertList {
+pub(super) struct AlertList {
     /// Oldest first.
     pub alerts: Vec<Alert>,
 }
@@ -108,7 +108,7 @@ async fn audit(State(state): State<AppState>, caller: Caller, Id(id): Id<Inciden
 
 /// The audit rows of one incident.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct AuditChain {
+pub(super) struct AuditChain {
     /// Whether every row holds the hash of the one before.
     pub verified: bool,
     /// Position of the first row that does not.

@@ -14,7 +14,7 @@ mod problem;
 mod runs;
 mod state;
 
-use axum::{Json, Router, middleware, routing::get};
+use axum::{Router, middleware};
 use serde_json::Value;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use utoipa::OpenApi;
@@ -27,11 +27,10 @@ pub use state::AppState;
 /// All routes.
 pub fn app(state: AppState) -> Router {
     let (router, document) = routes(&state);
-    let swagger = utoipa_swagger_ui::SwaggerUi::new("/docs").external_url_unchecked("/api/v1/openapi.json", document.clone());
+    let swagger = utoipa_swagger_ui::SwaggerUi::new("/docs").external_url_unchecked("/api/v1/openapi.json", document);
     Router::new()
         .merge(router)
         .merge(health::router())
-        .route("/api/v1/openapi.json", get(move || async move { Json(document) }))
         .merge(swagger)
         .layer(CatchPanicLayer::new())
         .layer(TraceLayer::new_for_http())

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub struct Problem(pub Error);
 
 /// Answer of a route.
-pub type Answer<T> = Result<T, Problem>;
+pub(super) type Answer<T> = Result<T, Problem>;
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {

@@ -40,7 +40,7 @@ async fn list(State(state): State<AppState>, caller: Caller, Params(params): Par
 
 /// A list of runs.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct RunList {
+pub(super) struct RunList {
     /// Newest first.
     pub runs: Vec<Run>,
 }
@@ -59,7 +59,7 @@ async fn journal(State(state): State<AppState>, caller: Caller, Id(id): Id<RunId
 
 /// The journal of one run.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Journal {
+pub(super) struct Journal {
     /// Oldest first.
     pub entries: Vec<JournalEntry>,
 }
@@ -67,7 +67,7 @@ pub struct Journal {
 /// What a person can tell a run; approvals are answered at their own address.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SignalBody {
+pub(super) struct SignalBody {
     /// `pause`, `resume` or `rollback`.
     pub signal: SignalName,
 }
@@ -75,7 +75,7 @@ pub struct SignalBody {
 /// Name of a signal.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum SignalName {
+pub(super) enum SignalName {
     /// Begin no further step.
     Pause,
     /// Go on after a pause.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kubernaut::{
     Kubernaut,
-    services::monitor::{Health, Metrics},
+    services::monitor::{Health, metrics::Metrics},
     service::{Actor, CallContext},
 };
 use tokio_util::sync::CancellationToken;
