@@ -1,5 +1,7 @@
 //! Requests against a real ledger in memory and a cluster of objects.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests report by panicking")]
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! The webhook against a real HTTP server on this machine.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests report by panicking")]
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
