@@ -108,7 +108,7 @@ fn is_current(set: &Object, deployment: &Object) -> bool {
 }
 
 /// The ReplicaSet to go back to.
-fn choose<'a>(current: &'a Current, wanted: Option<u64>) -> Option<&'a Object> {
+fn choose(current: &Current, wanted: Option<u64>) -> Option<&Object> {
     let sets = current.related(Read::ReplicaSets);
     let Some(wanted) = wanted else {
         let latest = revision(&current.target)?;
