@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct GatewayConfig {
     /// Largest body in bytes, checked while reading. Default 4 MiB.
     pub body_limit_bytes: usize,
-    /// What tells incidents apart. Default `owner`. The processor must use the same.
+    /// What tells incidents apart. Default `owner`.
     pub fingerprint: FingerprintStrategy,
     /// For this many seconds after an incident ended `no_action`, its alerts are counted there instead of opening a new one; 0 turns it off.
     /// Default 86 400.
