@@ -15,9 +15,9 @@ pub struct ProcessorConfig {
     pub workers: usize,
     /// Seconds a worker holds an incident without a sign of life. Default 30.
     pub lease_s: u64,
-    /// Milliseconds between looks at a run, should its wake-up get lost. Default 1000.
+    /// Milliseconds between looks at a run that is carried out, should nobody wake the incident. Default 1000.
     pub run_poll_ms: u64,
-    /// Seconds between looks at an incident that waits for a time. Default 15.
+    /// Seconds between looks at an incident that waits for a person or a time, should nobody wake it. Default 15.
     pub waiting_poll_s: u64,
     /// Longest wait between tries after a passing error, in seconds. Default 30.
     pub max_retry_s: u64,
@@ -78,10 +78,12 @@ pub struct VerificationConfig {
     pub alert_grace_s: u64,
     /// Seconds between two looks that must both find it effective. Default 5.
     pub settle_s: u64,
+    /// Seconds for a recorded cluster instead of the window: only what the recording declares follows there. Default 10.
+    pub recorded_window_s: u64,
 }
 
 impl Default for VerificationConfig {
     fn default() -> Self {
-        Self { interval_ms: 2000, window_s: 300, alert_grace_s: 600, settle_s: 5 }
+        Self { interval_ms: 2000, window_s: 300, alert_grace_s: 600, settle_s: 5, recorded_window_s: 10 }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use kubernaut_core::{
     ErrorKind,
-    model::{Block, BlockReason, ExecutionOutcome, Incident, Phase, Run, RunState, StepState},
+    model::{Block, BlockReason, ExecutionOutcome, Incident, Phase, Run, RunState, StepState, Timestamp},
+    service::Signal,
 };
 
 use super::session::{Flow, Session, Step, Stop};
@@ -19,8 +20,7 @@ impl Session<'_> {
         let Some(run) = self.fetch_run().await? else {
             return self.end(Input::RunUnknown, GONE.into()).await;
         };
-        self.seen_run = Some(run.state);
-        if !run.state.is_terminal() && self.must_stop(&run) && !run.cancel_requested {
+        if !run.state.is_terminal() && self.must_stop(&run) && !run.cancel_requested && !self.signalled(&run, &Signal::Cancel).await {
             let engine = &self.inner.parts.engine;
             self.call("workflow_engine.cancel", READ, |ctx| engine.cancel(ctx, run.id)).await?;
         }
@@ -31,8 +31,16 @@ impl Session<'_> {
             RunState::Running | RunState::Compensating if self.incident.phase == Phase::AwaitingApproval => {
                 self.go(Input::ApprovalGiven, or(&run.message, "agreed; the plan goes on"), Vec::new()).await
             }
-            state if !state.is_terminal() => Ok(Flow::Wait(after_ms(self.now(), self.inner.config.run_poll_ms.max(50)))),
+            state if !state.is_terminal() => Ok(Flow::Wait(self.next_look_at_run())),
             state => self.run_ended(&run, state).await,
+        }
+    }
+
+    /// The ledger wakes the incident when its run moves; this is for engines that do not use it.
+    fn next_look_at_run(&self) -> Timestamp {
+        match self.incident.phase {
+            Phase::AwaitingApproval => after(self.now(), self.inner.config.waiting_poll_s.max(1)),
+            _ => after_ms(self.now(), self.inner.config.run_poll_ms.max(50)),
         }
     }
 
@@ -45,6 +53,12 @@ impl Session<'_> {
             Err(Stop::Service(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(stop) => Err(stop),
         }
+    }
+
+    /// Whether the engine has been told but has not read it yet.
+    pub(super) async fn signalled(&self, run: &Run, signal: &Signal) -> bool {
+        let waiting = self.inner.parts.ledger.signals(self.ctx(), run.id).await.unwrap_or_default();
+        waiting.iter().any(|(_, s)| s == signal)
     }
 
     /// A person asked for it, or there is nothing left to fix and nothing was done. Once a step began, its effect has to be judged.
@@ -101,21 +115,23 @@ impl Session<'_> {
 
 /// Whether certainly no step changed anything.
 pub(super) fn untouched(run: &Run) -> bool {
-    run.steps.iter().all(|step| {
-        let begun = matches!(step.state, StepState::Executing | StepState::Completed | StepState::Compensated | StepState::Unknown);
-        let acted = step.execution.as_ref().is_some_and(|e| matches!(e.outcome, ExecutionOutcome::Applied | ExecutionOutcome::AlreadyApplied));
-        !begun && !acted
-    })
+    let idle = |state| matches!(state, StepState::Pending | StepState::AwaitingApproval | StepState::Skipped | StepState::Failed);
+    run.steps.iter().all(|step| idle(step.state)) && !acted(run)
+}
+
+/// Whether any step changed something.
+pub(super) fn acted(run: &Run) -> bool {
+    let outcomes = run.steps.iter().filter_map(|s| s.execution.as_ref()).map(|e| e.outcome);
+    outcomes.into_iter().any(|o| matches!(o, ExecutionOutcome::Applied | ExecutionOutcome::AlreadyApplied))
 }
 
 /// The check of the gate that refused a step.
 fn refusal(run: &Run) -> Option<String> {
-    let refused = run.steps.iter().filter_map(|s| s.execution.as_ref()).find_map(|e| match (e.report.refusal(), e.outcome) {
+    run.steps.iter().filter_map(|s| s.execution.as_ref()).find_map(|e| match (e.report.refusal(), e.outcome) {
         (Some(check), _) => Some(format!("{}: {}", check.name, check.text)),
         (None, ExecutionOutcome::Refused) => Some(e.message.clone()),
         _ => None,
-    });
-    refused
+    })
 }
 
 fn failure(run: &Run) -> String {

@@ -8,7 +8,7 @@ use kubernaut_core::{
     port::NewEvent,
     service::{AnalysisRequest, RecallQuery, StartRequest},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     PART, close,
@@ -23,6 +23,8 @@ use crate::{
 };
 
 const READ: Duration = Duration::from_secs(10);
+/// The event that holds plan, dry-runs and how things stood before.
+pub(super) const PLANNED: &str = "incident.planned";
 
 impl Session<'_> {
     pub(super) async fn investigate(&mut self) -> Step<Flow> {
@@ -117,19 +119,35 @@ impl Session<'_> {
         if mode == Mode::Observe {
             return self.end(Input::HandedOver, text::would_do(&self.incident, &plan, mode)).await;
         }
-        let previews = self.previews(&plan).await?;
-        let event = NewEvent::system("incident.planned", PART, json!({"plan": plan, "mode": mode, "dry_runs": previews}));
-        if mode == Mode::DryRun {
-            let extra = close::Extra { previews };
-            return self.end_with(Input::HandedOver, text::would_do(&self.incident, &plan, mode), vec![event], &extra).await;
+        // A run that was started before a crash is not looked at as if it had not.
+        if self.fetch_run().await?.is_some() {
+            return self.go(Input::RunStarted, text::steps(&plan), Vec::new()).await;
         }
+        let previews = self.previews(&plan).await?;
+        let planned = |baseline: Value| NewEvent::system(PLANNED, PART, json!({"plan": plan, "mode": mode, "dry_runs": previews, "baseline": baseline}));
+        if mode == Mode::DryRun {
+            let (event, message) = (planned(Value::Null), text::would_do(&self.incident, &plan, mode));
+            return self.end_with(Input::HandedOver, message, vec![event], &close::Extra { previews }).await;
+        }
+        let event = planned(self.baseline_now(&plan).await?);
+        self.note(self.incident.clone(), vec![event]).await?;
         // The mode may have become stricter since the plan was stored.
         for step in &mut plan.steps {
             step.requires_approval |= mode == Mode::Approve;
         }
         let message = self.start_message(&plan).await;
         self.start(plan).await?;
-        self.go(Input::RunStarted, message, vec![event]).await
+        self.go(Input::RunStarted, message, Vec::new()).await
+    }
+
+    /// How things stand before the run; without it harm cannot be told, and nothing else changes.
+    async fn baseline_now(&self, plan: &Plan) -> Step<Value> {
+        let (verifier, incident, plan) = (&self.inner.parts.verifier, self.incident.clone(), plan.clone());
+        let read = self.call("verifier.baseline", READ, |ctx| verifier.baseline(ctx, incident, plan)).await;
+        Ok(tolerate(read)?.unwrap_or_else(|error| {
+            tracing::warn!(incident = %self.incident.id, %error, "how things stand before the run is not known");
+            Value::Null
+        }))
     }
 
     async fn start(&self, plan: Plan) -> Step<()> {

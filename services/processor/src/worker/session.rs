@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kubernaut_core::{
     Error, ErrorKind, Result,
-    model::{Incident, Notification, Phase, Run, RunState, Timestamp},
+    model::{Incident, Notification, Phase, Run, Timestamp},
     port::{Advance, Lease, NewEvent},
     service::CallContext,
 };
@@ -53,15 +53,13 @@ pub(super) struct Session<'a> {
     pub(super) inner: &'a Inner,
     pub(super) incident: Incident,
     pub(super) cancel: bool,
-    /// The run's state that the last step went by; tells whether a wake-up got lost.
-    pub(super) seen_run: Option<RunState>,
     epoch: u64,
     shutdown: CancellationToken,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(inner: &'a Inner, lease: Lease, shutdown: CancellationToken) -> Self {
-        Self { inner, incident: lease.incident, cancel: false, seen_run: None, epoch: lease.epoch, shutdown }
+        Self { inner, incident: lease.incident, cancel: false, epoch: lease.epoch, shutdown }
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -208,31 +206,17 @@ impl<'a> Session<'a> {
         if now >= deadline {
             return self.time_out().await.map(|_| ());
         }
-        let firing = self.incident.firing;
         let incident = self.incident.clone();
-        self.advance(Advance { incident, epoch: self.epoch, events: Vec::new(), notifications: Vec::new(), wake_at: Some(until.min(deadline)), release: true }).await?;
-        self.wake_if_changed(firing).await;
-        Ok(())
-    }
-
-    /// What changed between the look and the release has woken nobody: the wake time was written after it.
-    async fn wake_if_changed(&self, firing: u64) {
-        let (parts, id) = (&self.inner.parts, self.incident.id);
-        let cancelled = !self.cancel && parts.ledger.cancel_requested(self.ctx(), id).await.unwrap_or(false);
-        let run = match (self.seen_run, self.incident.run_id) {
-            (Some(seen), Some(run)) => parts.engine.get(self.ctx(), run).await.is_ok_and(|r| r.state != seen),
-            _ => false,
-        };
-        if cancelled || run || self.incident.firing != firing {
-            // The wake time is short enough to make up for a failure here.
-            let _ = parts.ledger.wake_incident(self.ctx(), id).await;
-        }
+        let wake_at = Some(until.min(deadline));
+        self.advance(Advance { incident, epoch: self.epoch, events: Vec::new(), notifications: Vec::new(), wake_at, release: true }).await
     }
 
     async fn time_out(&mut self) -> Step<Flow> {
         let phase = self.incident.phase;
         if let (Phase::Executing | Phase::AwaitingApproval, Some(run)) = (phase, self.incident.run_id) {
-            if let Err(error) = self.inner.parts.engine.cancel(self.ctx(), run).await {
+            let engine = &self.inner.parts.engine;
+            let told = self.last_call("workflow_engine.cancel", |ctx| engine.cancel(ctx, run)).await;
+            if let Err(error) = tolerate(told)? {
                 tracing::warn!(incident = %self.incident.id, %error, "the run of a timed-out incident cannot be cancelled");
             }
         }

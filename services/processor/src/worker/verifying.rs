@@ -7,11 +7,12 @@ use kubernaut_core::{
     port::{NewEvent, VerifyRequest},
     service::Signal,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     PART,
-    executing::GONE,
+    executing::{GONE, acted},
+    investigating::PLANNED,
     session::{Flow, Session, Step, Stop, tolerate},
     text,
 };
@@ -21,6 +22,8 @@ use crate::{
 };
 
 const LOOK: Duration = Duration::from_secs(30);
+/// Between looks at a recording.
+const RECORDED_INTERVAL_MS: u64 = 500;
 
 impl VerificationConfig {
     /// The longest that verification may take.
@@ -28,8 +31,12 @@ impl VerificationConfig {
         Duration::from_secs(self.window_s.saturating_add(self.alert_grace_s))
     }
 
-    /// Whether the time for recovery is over. An alert that alone is missing gets more time: its rule looks back.
-    fn is_over(&self, since: Timestamp, now: Timestamp, before: Option<&Verification>) -> bool {
+    /// Whether the time for recovery is over. An alert that alone is missing gets more time: its rule looks back. Nothing reconciles in a
+    /// recording beyond what it declares, so there it is short.
+    fn is_over(&self, since: Timestamp, now: Timestamp, before: Option<&Verification>, recorded: bool) -> bool {
+        if recorded {
+            return now >= after(since, self.recorded_window_s);
+        }
         let grace = if before.is_some_and(only_the_alert_is_missing) { self.alert_grace_s } else { 0 };
         now >= after(since, self.window_s.saturating_add(grace))
     }
@@ -58,8 +65,7 @@ impl Session<'_> {
         let cluster = &self.inner.parts.cluster;
         let recorded = tolerate(self.call("cluster.info", LOOK, |ctx| cluster.info(ctx)).await)?.is_ok_and(|i| i.recorded);
         let before = self.incident.verification.clone();
-        // Nothing reconciles in a recording: what a second look does not see will never be there.
-        let last = if recorded { before.is_some() } else { config.is_over(self.incident.phase_since, self.now(), before.as_ref()) };
+        let last = config.is_over(self.incident.phase_since, self.now(), before.as_ref(), recorded);
         let look = self.look(run, last).await?;
         metrics::counter!("kubernaut_processor_looks_total", "verdict" => text::name_of(look.verdict)).increment(1);
         match look.verdict {
@@ -81,7 +87,7 @@ impl Session<'_> {
     /// One look; what cannot be looked at is pending, and unknown if it was the last chance.
     async fn look(&self, run: Run, last: bool) -> Step<Verification> {
         let verifier = &self.inner.parts.verifier;
-        let request = VerifyRequest { incident: self.incident.clone(), run, last_look: last };
+        let request = VerifyRequest { incident: self.incident.clone(), run, last_look: last, baseline: self.baseline().await? };
         let look = match tolerate(self.call("verifier.verify", LOOK, |ctx| verifier.verify(ctx, request)).await)? {
             Ok(look) => look,
             Err(error) => {
@@ -93,16 +99,21 @@ impl Session<'_> {
         Ok(Verification { verdict, at: self.now(), ..look })
     }
 
+    /// How things stood before the run, from the event that planned it.
+    async fn baseline(&self) -> Step<Value> {
+        let events = self.inner.parts.ledger.events(self.ctx(), 0, Some(self.incident.id), Some(1000)).await.map_err(Stop::Ledger)?;
+        let planned = events.into_iter().rev().find(|e| e.kind == PLANNED && e.attempt == self.incident.attempt);
+        Ok(planned.map(|mut e| e.data["baseline"].take()).unwrap_or_default())
+    }
+
     async fn look_again(&mut self, look: Option<Verification>, recorded: bool) -> Step<Flow> {
         if let Some(look) = look {
             self.incident.message = text::verdict(&look);
             self.incident.verification = Some(look);
         }
-        if recorded {
-            self.note(self.incident.clone(), Vec::new()).await?;
-            return Ok(Flow::Next);
-        }
-        Ok(Flow::Wait(after_ms(self.now(), self.inner.config.verification.interval_ms.max(50))))
+        let config = self.inner.config.verification;
+        let interval = if recorded { config.interval_ms.min(RECORDED_INTERVAL_MS) } else { config.interval_ms };
+        Ok(Flow::Wait(after_ms(self.now(), interval.max(50))))
     }
 
     async fn judged(&mut self, input: Input, look: Verification) -> Step<Flow> {
@@ -114,11 +125,11 @@ impl Session<'_> {
     /// A harmful change is taken back; whether that worked, the run tells.
     async fn take_back(&mut self) -> Step<Flow> {
         let Some(run) = self.fetch_run().await? else { return self.not_taken_back(GONE).await };
-        self.seen_run = Some(run.state);
         match run.state {
             RunState::RolledBack => self.end(Input::RunTakenBack, format!("it made things worse and was taken back: {}", self.incident.message)).await,
+            RunState::Succeeded if !acted(&run) => self.not_taken_back("the run changed nothing").await,
             RunState::Succeeded if !run.rollback_requested => {
-                if !self.rollback_signalled(&run).await {
+                if !self.signalled(&run, &Signal::Rollback).await {
                     let engine = &self.inner.parts.engine;
                     let told = self.call("workflow_engine.signal", LOOK, |ctx| engine.signal(ctx, run.id, Signal::Rollback)).await;
                     match tolerate(told)? {
@@ -128,15 +139,9 @@ impl Session<'_> {
                 }
                 Ok(Flow::Wait(after_ms(self.now(), self.inner.config.run_poll_ms.max(50))))
             }
-            RunState::Succeeded => self.not_taken_back(&run.message).await,
             state if state.is_terminal() => self.not_taken_back(&run.message).await,
             _ => Ok(Flow::Wait(after_ms(self.now(), self.inner.config.run_poll_ms.max(50)))),
         }
-    }
-
-    async fn rollback_signalled(&self, run: &Run) -> bool {
-        let signals = self.inner.parts.ledger.signals(self.ctx(), run.id).await.unwrap_or_default();
-        signals.iter().any(|(_, signal)| *signal == Signal::Rollback)
     }
 
     async fn not_taken_back(&mut self, why: &str) -> Step<Flow> {

@@ -1,0 +1,5 @@
+mod crash;
+mod house;
+mod holds;
+mod paths;
+mod trouble;
