@@ -1,6 +1,6 @@
 //! Requests against a real ledger in memory and a cluster of objects.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests report by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests report by panicking")]
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,6 +1,6 @@
 //! The outbox worker over a real ledger in memory.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests report by panicking")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests report by panicking")]
 
 use std::{
     collections::BTreeMap,

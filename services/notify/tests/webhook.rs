@@ -1,6 +1,6 @@
 //! The webhook against a real HTTP server on this machine.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests report by panicking")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests report by panicking")]
 
 use std::{
     sync::{Arc, Mutex},
