@@ -113,6 +113,9 @@ impl Builder {
         if config.config_version != crate::config::CONFIG_VERSION {
             return Err(Error::invalid("config", "this release reads config_version 1 only").with("config_version", config.config_version));
         }
+        config.gateway.validate()?;
+        config.gate.validate()?;
+        config.outbox.validate()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let opened = open_cluster(&config, self.cluster).await?;
         let (ledger, context) = open_ledger(&config, self.ledger, self.context, &clock).await?;

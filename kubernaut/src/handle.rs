@@ -127,12 +127,12 @@ impl Kubernaut {
         &self.0.parts
     }
 
-    /// Takes the alerts of a webhook body in the format of a configured source. On success they are durable.
+    /// Takes the alerts of a webhook body in the format of a configured source. On success they are durable. The caller vouches for the sender.
     ///
     /// # Errors
-    /// As [`Gateway::receive`].
+    /// As [`Gateway::receive_trusted`].
     pub async fn ingest(&self, ctx: CallContext, source: &str, body: bytes::Bytes) -> Result<kubernaut_gateway::Received> {
-        self.gateway().receive(ctx, source, &http::HeaderMap::new(), body).await
+        self.gateway().receive_trusted(ctx, source, body).await
     }
 
     /// One incident.
