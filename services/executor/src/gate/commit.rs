@@ -29,14 +29,14 @@ impl GatedExecutor {
         done
     }
 
-    /// Takes the lock on the target.
+    /// Takes the lock on the target. Not a `Conflict` if it is taken: nothing is known to have changed, it is only too early.
     pub(super) async fn lock(&self, ctx: &CallContext, pass: &Pass) -> Result<Lock> {
         let name = format!("action:{}:{}", self.cluster_id(ctx).await?, scope(&pass.request.target));
         let ttl = Duration::from_secs(self.config.lock_ttl_s.max(10));
         let taken = Lock::take(&self.parts.ledger, ctx, name, self.holder(pass), ttl).await?;
         taken.ok_or_else(|| {
             let text = "another action on the target is under way; try again";
-            Error::conflict("gate.lock", text).with("target", &pass.request.target).retry_after(Duration::from_secs(1))
+            Error::new(ErrorKind::Overloaded, "gate.lock", text).with("target", &pass.request.target).retry_after(Duration::from_secs(1))
         })
     }
 
@@ -107,7 +107,7 @@ impl GatedExecutor {
             }
         }
         let text = format!("{} actions in {space} within the last {} s; try again", self.config.max_actions_per_namespace, self.config.settle_s);
-        Err(Error::conflict("gate.blast_radius", text).retry_after(ttl))
+        Err(Error::new(ErrorKind::Overloaded, "gate.blast_radius", text).retry_after(ttl))
     }
 
     async fn act(&self, ctx: &CallContext, request: &ExecuteRequest, pass: &Pass, dry: &DryRun) -> Result<Execution> {

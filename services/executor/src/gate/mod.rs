@@ -49,7 +49,8 @@ pub struct GateParts {
 /// Nothing in a request relaxes a check: neither an alert's severity nor who calls.
 ///
 /// A key whose intent stands in the ledger is never carried out again: `execute` answers `AlreadyApplied`, and `observe` asks the ledger first.
-/// A malformed request is an `InvalidInput` error; any other refusal is an [`ExecutionOutcome::Refused`] with its report.
+/// A malformed request is an `InvalidInput` error; any other refusal is an [`ExecutionOutcome::Refused`] with its report. A target that is
+/// locked, and a namespace with too many actions under way, are `Overloaded`: the same request may be let through later.
 #[derive(Debug, Clone)]
 pub struct GatedExecutor {
     inner: Arc<dyn Executor>,

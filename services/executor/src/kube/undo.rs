@@ -36,6 +36,10 @@ impl KubeExecutor {
             match self.try_undo(ctx, action, undo).await {
                 // A moved resource version is read again; a field that somebody changed fails before any write.
                 Err(Attempt::Write(error)) if error.kind() == ErrorKind::Conflict && tries < TRIES => tries += 1,
+                // A conflict would say that the fields were changed, which they were not.
+                Err(Attempt::Write(error)) if error.kind() == ErrorKind::Conflict => {
+                    return Err(Error::new(ErrorKind::Unavailable, "executor.undo", "the object does not hold still; try again").with("target", &undo.request.target).source(error));
+                }
                 Err(Attempt::Write(error) | Attempt::Plan(error)) => return Err(error),
                 Ok(done) => return Ok(done),
             }

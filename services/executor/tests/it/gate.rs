@@ -196,8 +196,7 @@ async fn one_action_at_a_time_on_a_target() {
     world.cluster.arrived.acquire().await.unwrap().forget();
     for key in ["b", "a"] {
         let error = world.gate.execute(ctx(Mode::Auto), ask(scale(if key == "a" { 5 } else { 4 }, key))).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Conflict, "key {key}: {error}");
-        assert!(error.is_transient());
+        assert_eq!(error.kind(), ErrorKind::Overloaded, "key {key}: {error}");
     }
     world.cluster.permits.add_permits(1);
     assert_eq!(running.await.unwrap().unwrap().outcome, Applied);
