@@ -1,0 +1,100 @@
+//! Ranking: the root explains the alert and is itself unexplained. Pure.
+
+use kubernaut_core::model::{Candidate, Category, ObjectRef, Question};
+
+use crate::graph::{Finding, Graph};
+
+/// Most candidates in an answer.
+const MAX_CANDIDATES: usize = 4;
+
+/// A finding with its place in the graph.
+#[derive(Debug, Clone)]
+pub(crate) struct Ranked {
+    pub(crate) finding: Finding,
+    pub(crate) node: usize,
+    pub(crate) confidence: f64,
+}
+
+/// Findings, the root first.
+///
+/// A symptom is left out if a cause was found beyond it. Among causes the likelier one leads; the one closer to the alert breaks ties.
+pub(crate) fn rank(graph: &Graph) -> Vec<Ranked> {
+    let mut all: Vec<Ranked> = Vec::new();
+    for (node, n) in graph.nodes.iter().enumerate() {
+        for finding in &n.report.findings {
+            if finding.symptom && explained(graph, node) {
+                continue;
+            }
+            let confidence = (finding.confidence * n.strength).clamp(0.0, 0.99);
+            all.push(Ranked { finding: finding.clone(), node, confidence });
+        }
+    }
+    all.sort_by(|a, b| {
+        let symptom = a.finding.symptom.cmp(&b.finding.symptom);
+        symptom.then(b.confidence.total_cmp(&a.confidence)).then(graph.nodes[a.node].depth.cmp(&graph.nodes[b.node].depth))
+    });
+    let mut seen: Vec<(Category, ObjectRef)> = Vec::new();
+    all.retain(|r| {
+        let known = seen.iter().any(|(c, o)| *c == r.finding.category && o.same_object(&r.finding.object));
+        if !known {
+            seen.push((r.finding.category, r.finding.object.clone()));
+        }
+        !known
+    });
+    all.truncate(MAX_CANDIDATES);
+    spread(&mut all);
+    all
+}
+
+/// Whether a cause, not a mere symptom, was found beyond a node.
+fn explained(graph: &Graph, node: usize) -> bool {
+    let beyond = |i: &usize| *i == node || graph.leads_to(node, *i);
+    (0..graph.nodes.len()).filter(beyond).any(|i| graph.nodes[i].report.findings.iter().any(|f| !f.symptom && f.confidence * graph.nodes[i].strength >= 0.5))
+}
+
+/// Alternatives share what the first one leaves.
+fn spread(all: &mut [Ranked]) {
+    let Some((first, rest)) = all.split_first_mut() else { return };
+    let left = 1.0 - first.confidence;
+    let total: f64 = rest.iter().map(|r| r.confidence).sum();
+    for r in rest.iter_mut() {
+        let share = if total > 0.0 { r.confidence / total } else { 0.0 };
+        r.confidence = (share * left).min(first.confidence);
+    }
+}
+
+/// The ranked findings as candidates, each with its chain from the alert.
+pub(crate) fn candidates(graph: &Graph, ranked: &[Ranked]) -> Vec<Candidate> {
+    let candidate = |r: &Ranked| {
+        let path = graph.path(r.node);
+        let mut evidence = r.finding.evidence.clone();
+        evidence.extend(path.iter().flat_map(|i| graph.nodes[*i].evidence.iter().cloned()));
+        let mut chain: Vec<String> = path.iter().map(|i| format!("{}: {}", graph.nodes[*i].subject, graph.nodes[*i].why)).collect();
+        chain.push(format!("{}: {}", r.finding.object, r.finding.summary));
+        Candidate {
+            category: r.finding.category,
+            object: r.finding.object.clone(),
+            confidence: round(r.confidence),
+            summary: r.finding.summary.clone(),
+            evidence,
+            chain,
+        }
+    };
+    let mut found: Vec<Candidate> = ranked.iter().map(candidate).collect();
+    found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    found
+}
+
+fn round(confidence: f64) -> f64 {
+    (confidence * 1000.0).round() / 1000.0
+}
+
+/// What would tell the first candidates apart.
+pub(crate) fn questions(candidates: &[Candidate]) -> Vec<Question> {
+    let unsure = candidates.first().is_some_and(|c| c.confidence < 0.8);
+    if !unsure {
+        return Vec::new();
+    }
+    let ask = |c: &Candidate| Question { text: format!("is it {}: {}?", c.category, c.summary), object: Some(c.object.clone()) };
+    candidates.iter().take(3).map(ask).collect()
+}

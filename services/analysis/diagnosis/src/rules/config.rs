@@ -1,0 +1,242 @@
+//! ConfigMaps and Secrets: absent, without the key that is wanted, or with content that is refused.
+
+use kubernaut_core::model::{Category, EvidenceSource, Object, ObjectRef, ProposedAction};
+use serde_json::json;
+
+use super::{Case, rollout};
+use crate::{
+    facts::{
+        log::{Hit, Signature},
+        managed, pod,
+        refs::{self, Broken, Reference},
+        revision::ChangeKind,
+        text,
+    },
+    graph::{Finding, Report},
+    propose,
+};
+
+pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
+    missing(case, report);
+    if let Some(finding) = bad_content(case) {
+        report.find(finding);
+    }
+}
+
+/// References that lead nowhere, of pods that wait for them.
+fn missing(case: &Case<'_>, report: &mut Report) {
+    for object in &case.failing {
+        let Some(spec) = object.at("/spec") else { continue };
+        let broken: Vec<(Reference, Broken)> =
+            refs::references(spec, object.namespace()).into_iter().filter(|r| r.place != "imagePullSecrets").filter_map(|r| refs::broken(case.facts, &r).map(|b| (r, b))).collect();
+        let said = said_missing(case, object);
+        let started = pod::containers(object).iter().any(|c| c.is_running() || c.last_end().is_some());
+        for (reference, what) in broken {
+            let confirmed = said.iter().any(|s| s.contains(&reference.object.name));
+            // A pod that runs has what it needs; the reference is not what is wrong with it.
+            if (started && !confirmed) || !matches!(reference.object.kind.as_str(), "ConfigMap" | "Secret") {
+                continue;
+            }
+            report.find(missing_finding(case, object, &reference, &what, said.iter().find(|s| s.contains(&reference.object.name))));
+        }
+        if report.findings.iter().any(|f| matches!(f.category, Category::MissingConfigmap | Category::MissingSecret)) {
+            return;
+        }
+        if let Some(finding) = said.iter().find_map(|s| said_only(case, object, s)) {
+            report.find(finding);
+            return;
+        }
+    }
+}
+
+/// What the kubelet says is missing.
+fn said_missing(case: &Case<'_>, object: &Object) -> Vec<String> {
+    let waits = pod::containers(object).into_iter().filter(|c| c.waiting_reason() == "CreateContainerConfigError").map(|c| c.waiting_message().to_owned());
+    let events = case
+        .facts
+        .events_of(&object.reference())
+        .filter(|e| matches!(e.reason.as_str(), "FailedMount" | "Failed") && case.facts.is_recent(e, 3_600))
+        .map(|e| e.message.clone());
+    let names = |m: &String| (m.contains("configmap") || m.contains("secret")) && (m.contains("not found") || m.contains("couldn't find key") || m.contains("non-existent config key"));
+    let mut all: Vec<String> = waits.chain(events).filter(names).collect();
+    all.reverse();
+    all
+}
+
+/// Only the kubelet's word: the lists could not be read.
+fn said_only(case: &Case<'_>, object: &Object, said: &str) -> Option<Finding> {
+    let kind = if said.contains("configmap") { "ConfigMap" } else { "Secret" };
+    let known = refs::references(object.at("/spec")?, object.namespace());
+    let stated = |q: &&str| said.contains(&format!("{} \"{q}\" not found", kind.to_lowercase()));
+    let name = text::quoted(said).into_iter().find(|q| known.iter().any(|r| r.object.name == *q) || stated(q))?;
+    let reference = Reference { object: ObjectRef::new(kind, object.namespace(), name), key: None, place: "the pod template".into(), optional: false, container: None, mounts: Vec::new() };
+    Some(missing_finding(case, object, &reference, &Broken::Absent, Some(&said.to_owned())))
+}
+
+fn missing_finding(case: &Case<'_>, object: &Object, reference: &Reference, what: &Broken, said: Option<&String>) -> Finding {
+    let is_map = reference.object.kind == "ConfigMap";
+    let category = if is_map { Category::MissingConfigmap } else { Category::MissingSecret };
+    let summary = match what {
+        Broken::Absent => format!("{} is named by {} and does not exist", reference.object, reference.place),
+        Broken::KeyAbsent(key) => format!("{} lacks the key {key} that {} wants", reference.object, reference.place),
+    };
+    let mut finding = Finding::new(category, &reference.object, if said.is_some() { 0.97 } else { 0.93 }, summary.clone())
+        .because(&case.reference(), EvidenceSource::Spec, summary);
+    if let Some(said) = said {
+        finding = finding.because(&object.reference(), EvidenceSource::Event, said.clone());
+    }
+    if let Some(change) = introduced(case, &reference.object.name)
+        && let Some(rollout) = case.rollout().filter(|r| r.proven.is_some())
+    {
+        let finding = finding.because(&case.reference(), EvidenceSource::Revision, rollout::describe(rollout, &change));
+        return rollout::with_undo(case, rollout, &[&change], finding);
+    }
+    finding.propose(restore(case, reference, what))
+}
+
+/// The change of the last rollout that brought the reference.
+fn introduced(case: &Case<'_>, name: &str) -> Option<crate::facts::revision::Change> {
+    let rollout = case.rollout()?;
+    let mentions = |v: &Option<serde_json::Value>| v.as_ref().is_some_and(|v| v.to_string().contains(&format!("\"{name}\"")));
+    rollout.changes.iter().find(|c| mentions(&c.after) && !mentions(&c.before)).cloned()
+}
+
+fn restore(case: &Case<'_>, reference: &Reference, what: &Broken) -> ProposedAction {
+    let is_map = reference.object.kind == "ConfigMap";
+    let name = if is_map { "restore_configmap" } else { "restore_secret" };
+    let params = match what {
+        Broken::Absent => json!({}),
+        Broken::KeyAbsent(key) => json!({ "key": key }),
+    };
+    let renamed = case
+        .facts
+        .store
+        .list(&reference.object.kind, reference.object.namespace.as_deref())
+        .any(|o| o.name() != reference.object.name && text::distance(o.name(), &reference.object.name, 2) <= 2);
+    let mut steps = vec![format!("bring {} back from where it is kept (chart, repository, backup)", reference.object)];
+    if renamed {
+        steps.push("an object with a similar name exists; check whether it was renamed, do not point at another service's values".to_owned());
+    }
+    propose::action(name, &reference.object, params)
+        .when(false, format!("a copy of {} is known", reference.object))
+        .effect("the containers can be created")
+        .steps(steps)
+        .done()
+}
+
+/// The content of a ConfigMap makes the process end.
+fn bad_content(case: &Case<'_>) -> Option<Finding> {
+    let (object, container) = case.crashing().find(|(_, c)| !c.last_end().is_some_and(|t| t.is_oom()))?;
+    let hits = case.hits(object, container.name);
+    let hit = hits.iter().take(6).find(|h| matches!(h.sign.kind, Signature::BadConfig | Signature::MissingFile))?;
+    let spec = object.at("/spec")?;
+    let references: Vec<Reference> = refs::references(spec, object.namespace()).into_iter().filter(|r| r.object.kind == "ConfigMap").collect();
+    let (map, basis) = culprit(case, &references, hits, hit)?;
+    // A map that the last rollout brought is the rollout's fault.
+    if introduced(case, map.name()).is_some() && case.blamed_rollout().is_some() {
+        return None;
+    }
+    if case.blamed_rollout().is_some_and(|r| r.of(ChangeKind::Command).next().is_some() && hit.sign.kind == Signature::MissingFile) {
+        return None;
+    }
+    let changed = managed::last_write(map);
+    let recent = changed.and_then(|w| w.at).zip(case.onset()).is_some_and(|(at, onset)| (-3_600..=86_400).contains(&(onset.as_second() - at.as_second())));
+    let named = basis == Basis::Token || basis == Basis::Path;
+    let confidence = match (named, recent) {
+        (true, true) => 0.96,
+        (true, false) => 0.88,
+        (false, true) => 0.85,
+        (false, false) => 0.6,
+    };
+    if hit.sign.kind == Signature::MissingFile && basis != Basis::Path {
+        return None;
+    }
+    let reference = map.reference();
+    let mut finding = Finding::new(Category::ConfigError, &reference, confidence, format!("container {} refuses its configuration", container.name))
+        .because(&object.reference(), EvidenceSource::Log, hit.line.clone());
+    if let Some(write) = changed {
+        let at = write.at.map(|t| t.to_string()).unwrap_or_default();
+        finding = finding.because(&reference, EvidenceSource::Spec, format!("last changed by {} at {at}", write.manager));
+    }
+    let (action, evidence) = repair(map, hits);
+    Some(finding.because_some(&reference, EvidenceSource::Spec, evidence).propose(action))
+}
+
+/// Why a ConfigMap is held to be the one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Basis {
+    /// The line quotes something that stands in it.
+    Token,
+    /// The line names a file that is mounted from it.
+    Path,
+    /// It is the one that changed, or the only one.
+    Only,
+}
+
+fn culprit<'a>(case: &Case<'a>, references: &[Reference], hits: &[Hit], hit: &Hit) -> Option<(&'a Object, Basis)> {
+    let maps: Vec<&Object> = references.iter().filter_map(|r| case.facts.store.find(&r.object)).filter(|m| m.name() != "kube-root-ca.crt").collect();
+    let with_token = |m: &&&Object| tokens(hits).iter().any(|t| m.map_at("/data").values().any(|v| v.contains(t.as_str())));
+    let path = hits.iter().take(6).filter_map(|h| h.sign.subject.as_deref()).find_map(|p| refs::mounted_at(references, p));
+    if let Some(reference) = path
+        && let Some(map) = case.facts.store.find(&reference.object)
+    {
+        let basis = if with_token(&&map) { Basis::Token } else { Basis::Path };
+        return Some((map, basis));
+    }
+    if let Some(map) = maps.iter().find(with_token) {
+        return Some((map, Basis::Token));
+    }
+    if hit.sign.subject.is_some() && hit.sign.kind == Signature::MissingFile {
+        return None;
+    }
+    let newest = maps.iter().max_by_key(|m| managed::changed_at(m))?;
+    Some((newest, Basis::Only))
+}
+
+/// Words that refused lines quote, long enough to mean something.
+fn tokens(hits: &[Hit]) -> Vec<String> {
+    let lines = hits.iter().take(6).filter(|h| h.sign.kind == Signature::BadConfig);
+    lines.flat_map(|h| text::quoted(&h.line)).filter(|t| t.len() >= 3 && !t.starts_with('/')).map(str::to_owned).collect()
+}
+
+/// Taking out the one setting that is refused, where the map is a list of settings; else a person has to correct it.
+fn repair(map: &Object, hits: &[Hit]) -> (ProposedAction, Option<String>) {
+    let reference = map.reference();
+    let unknown = hits.iter().take(6).find(|h| {
+        let lower = h.line.to_lowercase();
+        h.sign.kind == Signature::BadConfig && ["unrecognized", "unknown", "unsupported", "unexpected key"].iter().any(|w| lower.contains(w))
+    });
+    let quoted = unknown.map(|h| text::quoted(&h.line)).unwrap_or_default();
+    for (key, content) in map.map_at("/data") {
+        for token in &quoted {
+            let lines: Vec<&str> = content.lines().filter(|l| setting_name(l) == Some(*token)).collect();
+            if let [line] = lines.as_slice() {
+                let proposal = propose::action("patch_configmap", &reference, json!({ "key": key, "remove_line": line }))
+                    .when(true, format!("{token} stands once in key {key}, as a setting of its own"))
+                    .effect(format!("the process starts without the setting {token}"))
+                    .done();
+                return (proposal, Some(format!("key {key} holds the line: {}", text::short(line, 120))));
+            }
+        }
+    }
+    let evidence = map.map_at("/data").into_iter().find_map(|(key, content)| {
+        let line = content.lines().find(|l| quoted.iter().any(|t| l.contains(*t)))?;
+        Some(format!("key {key} holds the line: {}", text::short(line, 120)))
+    });
+    let proposal = propose::action("patch_configmap", &reference, json!({}))
+        .when(false, "the correct content is known")
+        .effect("the process accepts its configuration")
+        .steps(vec![format!("correct {reference}; the log line in the evidence says what is refused")])
+        .done();
+    (proposal, evidence)
+}
+
+/// The name of a `name: value` or `name = value` line.
+fn setting_name(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let end = line.find([':', '='])?;
+    let name = line[..end].trim();
+    let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    let leaf = !line.ends_with(['{', '[', ':', '|', '>']);
+    (plain && leaf).then_some(name)
+}

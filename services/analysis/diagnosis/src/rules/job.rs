@@ -1,0 +1,63 @@
+//! Jobs and CronJobs.
+
+use kubernaut_core::model::{Category, EvidenceSource, Object};
+
+use super::Case;
+use crate::{
+    facts::workload::job_failed,
+    graph::{Finding, Lead, Report},
+    propose,
+};
+
+pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
+    match case.workload.kind() {
+        "Job" => failed(case, report),
+        "CronJob" => {
+            for job in last_jobs(case).into_iter().take(1) {
+                report.lead(Lead::new(&job.reference(), 0.97, "the last run of the CronJob"));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Jobs of a CronJob, newest first.
+fn last_jobs<'a>(case: &Case<'a>) -> Vec<&'a Object> {
+    let mut jobs: Vec<&Object> = case.facts.store.children(&case.reference()).filter(|c| c.kind() == "Job").collect();
+    jobs.sort_by_key(|j| std::cmp::Reverse(j.created_at()));
+    jobs
+}
+
+/// A Job that gave up. Why its pods failed is for the other rules; this is how it shows.
+fn failed(case: &Case<'_>, report: &mut Report) {
+    if !job_failed(case.workload.object) {
+        return;
+    }
+    let reference = case.reference();
+    let condition = case.workload.object.condition("Failed");
+    let reason = condition.and_then(|c| c["reason"].as_str()).unwrap_or("failed");
+    let succeeded_since = later_success(case);
+    if let Some(later) = succeeded_since {
+        report.find(
+            Finding::new(Category::NoFault, &reference, 0.93, format!("a later run, {}, succeeded", later.name()))
+                .because(&reference, EvidenceSource::Status, format!("Failed: {reason}"))
+                .because(&later.reference(), EvidenceSource::Status, "Complete"),
+        );
+        return;
+    }
+    let deadline = reason == "DeadlineExceeded";
+    let text = if deadline { "the Job did not end within its deadline" } else { "all tries of the Job failed" };
+    report.find(
+        Finding::new(Category::ApplicationError, &reference, 0.4, text)
+            .as_symptom()
+            .because(&reference, EvidenceSource::Status, format!("Failed: {reason}, {}", condition.and_then(|c| c["message"].as_str()).unwrap_or_default()))
+            .propose(propose::escalate(&reference, text, vec!["read the log of the last try and remove the cause before it is run again".to_owned()])),
+    );
+}
+
+/// A newer Job of the same CronJob that succeeded.
+fn later_success<'a>(case: &Case<'a>) -> Option<&'a Object> {
+    let owner = case.workload.object.controller().filter(|o| o.kind == "CronJob")?;
+    let after = case.workload.object.created_at();
+    case.facts.store.children(&owner).filter(|j| j.kind() == "Job" && j.created_at() > after).find(|j| j.condition("Complete").is_some_and(|c| c["status"] == "True"))
+}

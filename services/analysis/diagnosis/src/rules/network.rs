@@ -1,0 +1,124 @@
+//! NetworkPolicies that stop wanted traffic.
+
+use kubernaut_core::model::{Category, EvidenceSource, Object, ObjectRef, Timestamp};
+use serde_json::json;
+
+use super::{Case, service as rules_service};
+use crate::{
+    facts::{
+        Facts, deps,
+        log::{Hit, Signature},
+        managed,
+        netpol::{self, Direction, End},
+        service::{self, Resolved},
+        workload::Workload,
+    },
+    graph::{Finding, Report},
+    propose,
+};
+
+pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
+    let hits = case.all_hits();
+    for (object, hit) in hits.iter().filter(|(_, h)| h.sign.kind.is_network()) {
+        if let Some(finding) = for_hit(case, object, hit) {
+            report.find(finding.because(&object.reference(), EvidenceSource::Log, hit.line.clone()));
+            return;
+        }
+    }
+    // Without a log line: a peer that the workload names and that a recent policy cuts off.
+    if case.failing.is_empty() {
+        return;
+    }
+    for dependency in deps::dependencies(case.facts, &case.workload) {
+        let Some(service) = dependency.service().and_then(|s| case.facts.store.find(s)) else { continue };
+        if let Some(finding) = between(case.facts, &case.workload, service, dependency.host.port, case.onset())
+            && finding.confidence >= 0.9
+        {
+            report.find(Finding { confidence: 0.85, ..finding });
+            return;
+        }
+    }
+}
+
+fn for_hit(case: &Case<'_>, object: &Object, hit: &Hit) -> Option<Finding> {
+    for host in &hit.hosts {
+        let Resolved::Service(s) = service::resolve(case.facts, host, case.namespace()) else { continue };
+        let target = case.facts.store.find(&s)?;
+        if hit.sign.kind == Signature::NoSuchHost || (hit.sign.kind == Signature::Timeout && hit.line.contains("lookup")) {
+            if let Some(finding) = name_lookup(case, object) {
+                return Some(finding);
+            }
+            continue;
+        }
+        if let Some(finding) = between(case.facts, &case.workload, target, host.port, case.onset().or(hit.at)) {
+            return Some(finding);
+        }
+    }
+    None
+}
+
+/// The policy that stops a client's pods from reaching a Service that has ready pods.
+pub(super) fn between(facts: &Facts, client: &Workload<'_>, target: &Object, port: Option<u16>, onset: Option<Timestamp>) -> Option<Finding> {
+    let server = rules_service::ready_pod(facts, target)?;
+    let from = client.live_pods().next()?;
+    let server_end = End::pod(server);
+    let ports = service::ports(target);
+    let chosen = ports.iter().find(|p| Some(p.port) == port).or_else(|| ports.first())?;
+    let number = service::target_port(chosen, &server_end.ports);
+    let block = netpol::blocked(facts, &End::pod(from), &server_end, number)?;
+    let policy = block.policies.iter().max_by_key(|p| managed::changed_at(p))?;
+    Some(describe(client, policy, block.direction, &target.reference(), number, onset))
+}
+
+fn describe(client: &Workload<'_>, policy: &Object, direction: Direction, target: &ObjectRef, port: Option<u16>, onset: Option<Timestamp>) -> Finding {
+    let reference = policy.reference();
+    let changed = managed::changed_at(policy);
+    // A policy that came before the trouble by months did not cause it.
+    let lag = onset.zip(changed).map(|(o, c)| o.as_second() - c.as_second());
+    let confidence = match lag {
+        Some(-120..=7_200) => 0.96,
+        Some(_) => 0.82,
+        None => 0.88,
+    };
+    let peer: std::collections::BTreeMap<_, _> = client.pod_labels().into_iter().filter(|(k, _)| !k.contains("hash")).collect();
+    let params = json!({ "direction": direction.as_str(), "peer": { "namespace": client.namespace(), "pod_labels": peer }, "to": target.to_string(), "port": port });
+    Finding::new(Category::NetworkPolicyBlock, &reference, confidence, format!("the policy stops {} of {} to {target}", direction.as_str(), client.reference()))
+        .because(&reference, EvidenceSource::Spec, format!("no {} rule lets {} pass on port {}", direction.as_str(), client.reference(), port.map_or_else(|| "any".to_owned(), |p| p.to_string())))
+        .because_some(&reference, EvidenceSource::Spec, changed.map(|c| format!("last changed at {c}")))
+        .because(target, EvidenceSource::Status, "has ready pods")
+        .propose(
+            propose::action("patch_network_policy", &reference, params)
+                .when(true, "only this connection is allowed, nothing else is opened")
+                .effect(format!("{} reaches {target}", client.reference()))
+                .done(),
+        )
+}
+
+/// Egress rules without name resolution.
+fn name_lookup(case: &Case<'_>, object: &Object) -> Option<Finding> {
+    let end = End::pod(object);
+    let selecting: Vec<&Object> = case.facts.store.list("NetworkPolicy", object.namespace()).filter(|p| netpol::selects(p, &end, Direction::Egress)).collect();
+    let allows = |p: &&Object| {
+        p.list_at("/spec/egress").iter().any(|rule| {
+            let ports = rule["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let dns = ports.is_empty() || ports.iter().any(|p| p["port"] == 53 || p["port"] == "dns" || p["port"].is_null());
+            let peers = rule["to"].as_array().map(Vec::as_slice).unwrap_or_default();
+            dns && (peers.is_empty() || peers.iter().any(|t| t.get("namespaceSelector").is_some() || t.get("ipBlock").is_some()))
+        })
+    };
+    if selecting.is_empty() || selecting.iter().any(allows) {
+        return None;
+    }
+    let policy = selecting.iter().max_by_key(|p| managed::changed_at(p))?;
+    let reference = policy.reference();
+    Some(
+        Finding::new(Category::NetworkPolicyBlock, &reference, 0.93, "the policy stops name resolution")
+            .because(&reference, EvidenceSource::Spec, "no egress rule allows port 53")
+            .propose(
+                propose::action("patch_network_policy", &reference, json!({ "direction": "egress", "peer": { "namespace": "kube-system", "pod_labels": { "k8s-app": "kube-dns" } }, "port": 53 }))
+                    .when(true, "only name resolution is allowed, nothing else is opened")
+                    .effect("names resolve again")
+                    .done(),
+            ),
+    )
+}

@@ -1,0 +1,71 @@
+//! Nothing is wrong now: recovered, ended by itself, or never a fault.
+
+use kubernaut_core::model::{Category, EvidenceSource, ObjectRef};
+
+use super::Case;
+use crate::{
+    facts::{Facts, capacity, pod},
+    graph::{Finding, Report},
+};
+
+/// Seconds of calm after which a recovery is believed.
+const CALM_S: i64 = 600;
+
+/// The alerted workload is well. A symptom, so that any cause that was found wins.
+pub(super) fn workload(case: &Case<'_>, report: &mut Report) {
+    let (facts, workload) = (case.facts, &case.workload);
+    if !workload.is_healthy(facts.now) || report.findings.iter().any(|f| !f.symptom) {
+        return;
+    }
+    let reference = case.reference();
+    let last_end = workload.live_pods().flat_map(pod::containers).filter_map(|c| c.last_end()?.finished).max();
+    let warned = workload.pods.iter().flat_map(|p| facts.events_of(&p.reference())).filter(|e| e.kind == "Warning").filter_map(|e| e.last_at).max();
+    let calm_s = [last_end, warned].into_iter().flatten().map(|at| facts.age_s(at)).min();
+    let complains = case.all_hits().into_iter().find(|(_, h)| h.at.is_none_or(|at| facts.age_s(at) < CALM_S) && h.sign.weight() > 0);
+    let confidence = match (calm_s, complains.is_some()) {
+        (_, true) => 0.4,
+        (Some(s), _) if s < CALM_S => 0.55,
+        (Some(_), _) => 0.94,
+        (None, _) => 0.8,
+    };
+    // An alert about requests on a workload whose pods never faltered says something that pods do not show.
+    let silent = calm_s.is_none() && facts.target.kind != "Pod";
+    let confidence = if silent { f64::min(confidence, 0.65) } else { confidence };
+    let state = match workload.kind() {
+        "Job" | "CronJob" => "no failed run is open".to_owned(),
+        _ => format!("{} of {} replicas ready", workload.ready(), workload.desired()),
+    };
+    let mut finding = Finding::new(Category::NoFault, &reference, confidence, "the workload is well now").because(&reference, EvidenceSource::Status, state).as_symptom();
+    if let Some(at) = last_end {
+        finding = finding.because(&reference, EvidenceSource::Status, format!("the last container ended at {at}, {} minutes ago", facts.age_s(at) / 60));
+    }
+    if let Some(at) = warned {
+        finding = finding.because(&reference, EvidenceSource::Event, format!("the last warning was at {at}"));
+    }
+    if let Some((object, hit)) = complains {
+        finding = finding.because(&object.reference(), EvidenceSource::Log, hit.line.clone());
+    }
+    report.find(finding);
+}
+
+/// An alerted object of another kind about which no rule found anything.
+pub(super) fn object(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
+    let Some(object) = facts.store.find(subject) else {
+        let known = facts.store.is_complete(&subject.kind, subject.namespace.as_deref());
+        let (confidence, text) = if known { (0.5, "the alerted object does not exist any more") } else { (0.1, "the alerted object could not be read") };
+        report.find(Finding::new(Category::Unknown, subject, confidence, text).as_symptom().because(subject, EvidenceSource::Alert, text));
+        return;
+    };
+    let fine = match subject.kind.as_str() {
+        "Node" => (capacity::node_ready(object) && object.bool_at("/spec/unschedulable") != Some(true)).then(|| "Ready, under no pressure, takes pods".to_owned()),
+        "PersistentVolumeClaim" => (object.str_at("/status/phase") == Some("Bound")).then(|| "bound".to_owned()),
+        "PodDisruptionBudget" => object.i64_at("/status/disruptionsAllowed").filter(|n| *n > 0).map(|n| format!("{n} disruption(s) allowed")),
+        "HorizontalPodAutoscaler" => object.i64_at("/status/currentReplicas").zip(object.i64_at("/spec/maxReplicas")).filter(|(c, m)| c < m).map(|(c, m)| format!("{c} of at most {m} replicas")),
+        "Service" => crate::facts::service::ready_endpoints(facts, object).filter(|n| *n > 0).map(|n| format!("{n} ready endpoints")),
+        _ => None,
+    };
+    if let Some(text) = fine {
+        let confidence = if subject.kind == "Service" { 0.6 } else { 0.85 };
+        report.find(Finding::new(Category::NoFault, subject, confidence, "nothing is wrong with the object now").as_symptom().because(subject, EvidenceSource::Status, text));
+    }
+}
