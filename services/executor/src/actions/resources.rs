@@ -50,11 +50,14 @@ impl JsonSchema for Quantity {
 
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Pair {
+struct Amounts {
     /// Memory in bytes.
     memory: Option<Quantity>,
     /// Cores.
     cpu: Option<Quantity>,
+    /// Local disk in bytes.
+    #[serde(rename = "ephemeral-storage")]
+    ephemeral_storage: Option<Quantity>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -71,17 +74,21 @@ struct ResourceParams {
     memory_request: Option<Quantity>,
     /// Wanted CPU request.
     cpu_request: Option<Quantity>,
-    /// Wanted limits, nested; the same as `memory_limit` and `cpu_limit`.
-    limits: Option<Pair>,
-    /// Wanted requests, nested; the same as `memory_request` and `cpu_request`.
-    requests: Option<Pair>,
+    /// Wanted limit of local disk.
+    ephemeral_storage_limit: Option<Quantity>,
+    /// Wanted request of local disk.
+    ephemeral_storage_request: Option<Quantity>,
+    /// Wanted limits, nested; the same as `memory_limit`, `cpu_limit` and `ephemeral_storage_limit`.
+    limits: Option<Amounts>,
+    /// Wanted requests, nested; the same as `memory_request`, `cpu_request` and `ephemeral_storage_request`.
+    requests: Option<Amounts>,
     /// Why; goes on record only.
     #[serde(rename = "reason")]
     #[schemars(length(max = 500))]
     _reason: Option<String>,
 }
 
-/// One of the four values a container has.
+/// One of the values a container has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Field {
     group: &'static str,
@@ -92,6 +99,10 @@ const MEMORY_LIMIT: Field = Field { group: "limits", resource: "memory" };
 const CPU_LIMIT: Field = Field { group: "limits", resource: "cpu" };
 const MEMORY_REQUEST: Field = Field { group: "requests", resource: "memory" };
 const CPU_REQUEST: Field = Field { group: "requests", resource: "cpu" };
+const DISK_LIMIT: Field = Field { group: "limits", resource: "ephemeral-storage" };
+const DISK_REQUEST: Field = Field { group: "requests", resource: "ephemeral-storage" };
+/// Requests with the limit that bounds each.
+const BOUNDED: [(Field, Field); 3] = [(MEMORY_REQUEST, MEMORY_LIMIT), (CPU_REQUEST, CPU_LIMIT), (DISK_REQUEST, DISK_LIMIT)];
 
 impl Field {
     fn of(self, container: &Value) -> Option<String> {
@@ -123,9 +134,9 @@ struct Scope {
 
 const RAISE_MEMORY: Scope = Scope { allowed: &[MEMORY_LIMIT, MEMORY_REQUEST], required: Some(MEMORY_LIMIT), grows: Some(true) };
 const RAISE_CPU: Scope = Scope { allowed: &[CPU_LIMIT, CPU_REQUEST], required: Some(CPU_LIMIT), grows: Some(true) };
-const SET_ALL: Scope = Scope { allowed: &[MEMORY_LIMIT, CPU_LIMIT, MEMORY_REQUEST, CPU_REQUEST], required: None, grows: None };
-const SET_REQUESTS: Scope = Scope { allowed: &[MEMORY_REQUEST, CPU_REQUEST], required: None, grows: None };
-const LOWER_REQUESTS: Scope = Scope { allowed: &[MEMORY_REQUEST, CPU_REQUEST], required: None, grows: Some(false) };
+const SET_ALL: Scope = Scope { allowed: &[MEMORY_LIMIT, CPU_LIMIT, MEMORY_REQUEST, CPU_REQUEST, DISK_LIMIT, DISK_REQUEST], required: None, grows: None };
+const SET_REQUESTS: Scope = Scope { allowed: &[MEMORY_REQUEST, CPU_REQUEST, DISK_REQUEST], required: None, grows: None };
+const LOWER_REQUESTS: Scope = Scope { allowed: &[MEMORY_REQUEST, CPU_REQUEST, DISK_REQUEST], required: None, grows: Some(false) };
 
 macro_rules! resource_action {
     ($id:ident, $name:literal, $aliases:expr, $summary:literal, $scope:ident, $direction:literal) => {
@@ -180,7 +191,7 @@ fn choose<'a>(workload: &'a Object, name: Option<&str>) -> Result<Chosen<'a>> {
 
 /// Wanted values, flat and nested spelling alike.
 fn wanted(scope: &Scope, params: &ResourceParams) -> Result<Vec<(Field, String)>> {
-    let nested = |pair: &Option<Pair>| pair.clone().unwrap_or_default();
+    let nested = |amounts: &Option<Amounts>| amounts.clone().unwrap_or_default();
     let (limits, requests) = (nested(&params.limits), nested(&params.requests));
     let mut all = Vec::new();
     for (field, flat, nested) in [
@@ -188,6 +199,8 @@ fn wanted(scope: &Scope, params: &ResourceParams) -> Result<Vec<(Field, String)>
         (CPU_LIMIT, &params.cpu_limit, &limits.cpu),
         (MEMORY_REQUEST, &params.memory_request, &requests.memory),
         (CPU_REQUEST, &params.cpu_request, &requests.cpu),
+        (DISK_LIMIT, &params.ephemeral_storage_limit, &limits.ephemeral_storage),
+        (DISK_REQUEST, &params.ephemeral_storage_request, &requests.ephemeral_storage),
     ] {
         let value = match (flat, nested) {
             (Some(a), Some(b)) if a != b => return Err(bad_params(format!("{} is given twice, as {} and {}", field.name(), a.0, b.0))),
@@ -225,7 +238,7 @@ fn check(scope: &Scope, current: &Current, params: &Value) -> Result<Vec<Precond
     for (field, value) in &wanted {
         all.extend(limit_range(current, *field, value)?);
     }
-    for (request, limit) in [(MEMORY_REQUEST, MEMORY_LIMIT), (CPU_REQUEST, CPU_LIMIT)] {
+    for (request, limit) in BOUNDED {
         if wanted.iter().any(|(f, _)| f.resource == request.resource) {
             all.extend(fits_a_node(current, request, after(chosen.value, &wanted, request).or_else(|| after(chosen.value, &wanted, limit)))?);
         }
@@ -278,7 +291,7 @@ fn plan(scope: &Scope, current: &Current, params: &Value) -> Result<Write> {
     let params: ResourceParams = typed(params)?;
     let wanted = wanted(scope, &params)?;
     let chosen = choose(&current.target, params.container.as_deref())?;
-    for (request, limit) in [(MEMORY_REQUEST, MEMORY_LIMIT), (CPU_REQUEST, CPU_LIMIT)] {
+    for (request, limit) in BOUNDED {
         if let (Some(r), Some(l)) = (after(chosen.value, &wanted, request), after(chosen.value, &wanted, limit))
             && request.amount(&r)? > limit.amount(&l)?
         {
@@ -340,6 +353,7 @@ mod tests {
         assert!(!raise("8Gi"), "more than 64 times, the namespace's maximum and the node");
         assert!(!all_hold(&RAISE_MEMORY, json!({"container": "side", "memory_limit": "128Mi"})), "no limit that could grow");
         assert!(all_hold(&SET_ALL, json!({"container": "side", "memory_limit": "128Mi"})));
+        assert!(all_hold(&SET_ALL, json!({"container": "side", "limits": {"ephemeral-storage": "1Gi"}})));
         assert!(!all_hold(&SET_ALL, json!({"container": "side", "cpu_request": "3"})), "no node holds it");
         assert!(!all_hold(&LOWER_REQUESTS, json!({"container": "app", "memory_request": "48Mi"})));
     }

@@ -14,6 +14,7 @@ use super::{
     GatedExecutor,
     lock::Lock,
     pass::{Pass, Verdict},
+    veil::veiled,
 };
 
 /// Time to write down what became of an action when the caller's own time is over.
@@ -156,7 +157,7 @@ impl GatedExecutor {
         self.parts.ledger.close_intent(ctx.clone(), pass.request.key.clone(), IntentState::Applied, Some(execution.clone())).await?;
         let data = json!({
             "action": pass.request.action, "target": pass.request.target.to_string(), "key": pass.request.key, "digest": execution.digest,
-            "changes": execution.changes, "message": execution.message, "simulated": execution.simulated,
+            "changes": veiled(&execution.changes), "message": execution.message, "simulated": execution.simulated,
         });
         self.record_done(ctx, request.incident_id, "action.applied", data).await;
         Ok(execution)

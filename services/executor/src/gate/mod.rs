@@ -10,6 +10,7 @@ mod pass;
 mod record;
 mod replay;
 mod undo;
+mod veil;
 
 use std::sync::Arc;
 

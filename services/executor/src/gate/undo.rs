@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     GatedExecutor,
     pass::{Pass, Purpose, Verdict},
+    veil::veiled,
 };
 use crate::registry::find_spec;
 
@@ -112,7 +113,7 @@ impl GatedExecutor {
         if let Some(original) = original.filter(|_| acted) {
             self.parts.ledger.close_intent(ctx.clone(), original.key, IntentState::Undone, original.execution).await?;
         }
-        self.record_done(ctx, undo.incident_id, "action.undone", data(json!({"outcome": execution.outcome, "changes": execution.changes}))).await;
+        self.record_done(ctx, undo.incident_id, "action.undone", data(json!({"outcome": execution.outcome, "changes": veiled(&execution.changes)}))).await;
         Ok(execution)
     }
 }
