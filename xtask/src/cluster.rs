@@ -47,9 +47,7 @@ impl Cluster {
     pub(crate) fn act(&self, action: Action, args: &[String]) -> Outcome {
         match action {
             Action::Build => self.build(),
-            Action::Up => self
-                .build()
-                .and_then(|()| run(&mut self.script("up", args))),
+            Action::Up => self.build().and_then(|()| run(&mut self.script("up", args))),
             Action::Down => run(&mut self.script("down", args)),
             Action::Status => run(&mut self.script("status", args)),
             Action::Env => run(&mut self.script("env", args)),
@@ -77,9 +75,7 @@ impl Cluster {
         let text = output(&mut self.script("env", ["--plain"]))?;
         text.lines()
             .map(|line| {
-                let (name, value) = line
-                    .split_once('=')
-                    .ok_or_else(|| Failure::new(format!("no variable in \"{line}\"")))?;
+                let (name, value) = line.split_once('=').ok_or_else(|| Failure::new(format!("no variable in \"{line}\"")))?;
                 Ok((name.to_owned(), value.to_owned()))
             })
             .collect()
@@ -114,17 +110,8 @@ impl Guard {
 
     fn end(&mut self) -> Outcome {
         drop(self.waiting.stdin.take());
-        let status = self
-            .waiting
-            .wait()
-            .map_err(|e| Failure::new(format!("could not wait for the cluster's end: {e}")))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(Failure::new(format!(
-                "the cluster could not be ended: {status}"
-            )))
-        }
+        let status = self.waiting.wait().map_err(|e| Failure::new(format!("could not wait for the cluster's end: {e}")))?;
+        if status.success() { Ok(()) } else { Err(Failure::new(format!("the cluster could not be ended: {status}"))) }
     }
 }
 

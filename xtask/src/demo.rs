@@ -40,16 +40,11 @@ pub(crate) fn demo(options: &Options) -> Outcome {
     let mut command = command(&server, options, options.kubeconfig.as_deref());
     // This program becomes the server, so that signals and the exit status are the server's own.
     let error = command.exec();
-    Err(Failure::new(format!(
-        "could not start {}: {error}",
-        server.display()
-    )))
+    Err(Failure::new(format!("could not start {}: {error}", server.display())))
 }
 
 fn build_server() -> Outcome<PathBuf> {
-    eprintln!(
-        "==> building the server (the first time takes some minutes, nearly all of it dependencies)"
-    );
+    eprintln!("==> building the server (the first time takes some minutes, nearly all of it dependencies)");
     let start = Instant::now();
     run(&mut cargo(["build", "--package", "kubernaut-server"]))?;
     eprintln!("==> built in {:.0} s", start.elapsed().as_secs_f64());
@@ -78,18 +73,10 @@ fn on_own_cluster(server: &Path, options: &Options) -> Outcome {
     cluster.build()?;
     let guard = cluster.start()?;
     let variables = cluster.variables()?;
-    let value = |wanted: &str| {
-        variables
-            .iter()
-            .find(|(name, _)| name == wanted)
-            .map(|(_, value)| value)
-    };
+    let value = |wanted: &str| variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
     let mut command = command(server, options, value("KUBECONFIG").map(Path::new));
     for name in ["IMAGE", "WEBHOOK_TOKEN"] {
-        command.envs(
-            value(&format!("KUBERNAUT_TEST_{name}"))
-                .map(|value| (format!("KUBERNAUT_DEMO_{name}"), value)),
-        );
+        command.envs(value(&format!("KUBERNAUT_TEST_{name}")).map(|value| (format!("KUBERNAUT_DEMO_{name}"), value)));
     }
     if let Some(address) = value("KUBERNAUT_TEST_WEBHOOK_ADDR") {
         command.args(["--listen", address]);

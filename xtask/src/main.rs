@@ -11,11 +11,7 @@ mod process;
 mod test;
 
 #[derive(Debug, Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    about = "The developer's commands"
-)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The developer's commands")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -19,10 +19,7 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            code: 1,
-        }
+        Self { message: message.into(), code: 1 }
     }
 
     pub(crate) fn code(&self) -> u8 {
@@ -56,50 +53,29 @@ pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
 
 /// The words of a command as one would type them.
 pub(crate) fn shown(command: &Command) -> String {
-    let name = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or(command.get_program());
+    let name = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = command.get_args().map(|a| a.to_string_lossy());
-    [name.to_string_lossy()]
-        .into_iter()
-        .chain(words)
-        .collect::<Vec<_>>()
-        .join(" ")
+    [name.to_string_lossy()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs a command to its end on this terminal; an exit status other than zero is a failure with that status.
 pub(crate) fn run(command: &mut Command) -> Outcome {
-    let status = command
-        .status()
-        .map_err(|e| Failure::new(format!("could not start `{}`: {e}", shown(command))))?;
+    let status = command.status().map_err(|e| Failure::new(format!("could not start `{}`: {e}", shown(command))))?;
     if status.success() {
         return Ok(());
     }
-    let code = status
-        .code()
-        .and_then(|c| u8::try_from(c).ok())
-        .unwrap_or(1);
-    Err(Failure {
-        message: format!("`{}` ended with {status}", shown(command)),
-        code,
-    })
+    let code = status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1);
+    Err(Failure { message: format!("`{}` ended with {status}", shown(command)), code })
 }
 
 /// Runs a command and returns what it wrote to its standard output.
 pub(crate) fn output(command: &mut Command) -> Outcome<String> {
-    let done = command
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .map_err(|e| Failure::new(format!("could not start `{}`: {e}", shown(command))))?;
+    let done =
+        command.stderr(std::process::Stdio::inherit()).output().map_err(|e| Failure::new(format!("could not start `{}`: {e}", shown(command))))?;
     if !done.status.success() {
-        return Err(Failure::new(format!(
-            "`{}` ended with {}",
-            shown(command),
-            done.status
-        )));
+        return Err(Failure::new(format!("`{}` ended with {}", shown(command), done.status)));
     }
-    String::from_utf8(done.stdout)
-        .map_err(|e| Failure::new(format!("`{}` wrote no text: {e}", shown(command))))
+    String::from_utf8(done.stdout).map_err(|e| Failure::new(format!("`{}` wrote no text: {e}", shown(command))))
 }
 
 /// The phases of a longer command, with the seconds each took.
@@ -114,11 +90,7 @@ impl Phases {
         eprintln!("==> {name}");
         let start = Instant::now();
         let result = phase();
-        self.done.push((
-            name.to_owned(),
-            start.elapsed().as_secs_f64(),
-            result.is_ok(),
-        ));
+        self.done.push((name.to_owned(), start.elapsed().as_secs_f64(), result.is_ok()));
         result
     }
 
@@ -126,11 +98,7 @@ impl Phases {
     pub(crate) fn summarise(&self) {
         eprintln!();
         for (name, seconds, ok) in &self.done {
-            eprintln!(
-                "{:>8.1} s  {:<6}  {name}",
-                seconds,
-                if *ok { "ok" } else { "FAILED" }
-            );
+            eprintln!("{:>8.1} s  {:<6}  {name}", seconds, if *ok { "ok" } else { "FAILED" });
         }
     }
 }

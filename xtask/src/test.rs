@@ -33,18 +33,13 @@ pub(crate) fn in_phases(options: &Options, phases: &mut Phases) -> Outcome {
     phases.run("packages and the cluster's programs", || cluster.build())?;
     phases.run("tests of the cluster's programs", cluster_programs)?;
     // Before the cluster is up, for the first build takes minutes.
-    phases.run("build all tests", || {
-        run(cargo(["test", "--workspace", "--no-run"]).args(&options.rest))
-    })?;
+    phases.run("build all tests", || run(cargo(["test", "--workspace", "--no-run"]).args(&options.rest)))?;
     let guard = phases.run("start the cluster", || cluster.start())?;
     let variables = cluster.variables()?;
     // One invocation for all packages: a selection of packages would build their dependencies once more with other features.
     let tests = phases.run("all tests", || {
         let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
-        run(command
-            .args(&options.rest)
-            .envs(variables)
-            .env("KUBERNAUT_REQUIRE_CLUSTER", "1"))
+        run(command.args(&options.rest).envs(variables).env("KUBERNAUT_REQUIRE_CLUSTER", "1"))
     });
     let ended = phases.run("end the cluster", || guard.finish());
     tests.and(ended)
@@ -52,16 +47,5 @@ pub(crate) fn in_phases(options: &Options, phases: &mut Phases) -> Outcome {
 
 fn cluster_programs() -> Outcome {
     let mut command = Command::new("python3");
-    run(command
-        .args([
-            "-B",
-            "-m",
-            "unittest",
-            "discover",
-            "-s",
-            "tests/cluster/programs",
-            "-p",
-            "*_test.py",
-        ])
-        .current_dir(root()))
+    run(command.args(["-B", "-m", "unittest", "discover", "-s", "tests/cluster/programs", "-p", "*_test.py"]).current_dir(root()))
 }
