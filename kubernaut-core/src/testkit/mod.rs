@@ -5,8 +5,10 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "suites report by panicking, like any test")]
 
 mod cluster_fixture;
+mod fakes;
 mod objects;
 
+pub mod analyzer;
 pub mod classifier;
 pub mod executor;
 pub mod cluster_read;
@@ -14,6 +16,8 @@ pub mod cluster_write;
 pub mod context_store;
 pub mod ledger;
 pub mod notifier;
+pub mod workflow_engine;
 
 pub use cluster_fixture::{ClusterFixture, FIXTURE_LOG_LINES, FIXTURE_SECRET};
+pub use fakes::{Behaviour, Called, FakeExecutor, Operation};
 pub use objects::ObjectsCluster;

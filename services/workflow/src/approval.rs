@@ -31,9 +31,14 @@ pub(crate) fn open(run: &Run, step: &Step, is: &StepRun, preview: &Preview, now:
 }
 
 fn reasons(run: &Run, step: &Step, preview: &Preview) -> Vec<String> {
-    let plan = step.requires_approval.then(|| "the plan asks for a person".to_owned());
-    let mode = (run.mode == Mode::Approve).then(|| "mode approve: a person agrees each time".to_owned());
-    preview.asks.iter().cloned().chain(plan).chain(mode).collect()
+    let mut reasons = preview.asks.clone();
+    if step.requires_approval && run.mode != Mode::Approve {
+        reasons.push("the plan asks for a person".into());
+    }
+    if reasons.is_empty() {
+        reasons.push("mode approve: a person agrees each time".into());
+    }
+    reasons
 }
 
 /// What stands for the effect where it cannot be shown: the request itself.

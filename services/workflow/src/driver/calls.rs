@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kubernaut_core::{
     Error, ErrorKind, Result,
-    model::{ActionRequest, DryRun, Execution, ExecutionOutcome, IncidentId, IntentState, JournalKind, Observation, RunId, Step, StepRun},
+    model::{ActionRequest, DryRun, Execution, ExecutionOutcome, IncidentId, Intent, IntentState, JournalKind, Observation, RunId, Step, StepRun},
     port::Ledger,
     service::{CallContext, ExecuteRequest, Executor, UndoRequest},
 };
@@ -75,6 +75,9 @@ impl Caller {
         let result = ctx.run("workflow.execute", self.executor.execute(ctx.clone(), request)).await;
         metrics::histogram!("kubernaut_workflow_step_seconds", "action" => self.step.action.clone()).record(started.elapsed().as_secs_f64());
         let (observed, outcome) = match result {
+            Ok(execution) if execution.outcome == ExecutionOutcome::Refused && self.stopped().await => {
+                (None, TryOutcome::NotApplied { error: refusal(&execution), cause: Cause::Interrupted })
+            }
             Ok(execution) => (None, tried(execution)),
             Err(error) => {
                 self.stop_if_cancelled().await;
@@ -110,6 +113,9 @@ impl Caller {
         let request = UndoRequest { request: self.request(), incident_id: Some(self.incident_id), execution, key: undo_key(&self.is) };
         let result = ctx.run("workflow.undo", self.executor.undo(ctx.clone(), request)).await;
         let (observed, outcome) = match result {
+            Ok(execution) if execution.outcome == ExecutionOutcome::Refused && self.stopped().await => {
+                (None, UndoOutcome::NotUndone { error: refusal(&execution), cause: Cause::Interrupted })
+            }
             Ok(execution) => (None, undone(execution)),
             // Both say that nothing was changed, and will not go better.
             Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Unsupported) => {
@@ -159,6 +165,11 @@ impl Caller {
         Observation::Unknown
     }
 
+    /// Whether a refusal is due to the global stop, which came between our look and the gate's. It passes, so it is no answer about the step.
+    async fn stopped(&self) -> bool {
+        self.ledger.stopped(self.ctx.clone()).await.is_ok_and(|reason| reason.is_some())
+    }
+
     /// Once the driver has given up, nothing is concluded from an error that giving up has caused; the next one looks again.
     async fn stop_if_cancelled(&self) {
         if self.ctx.cancellation.is_cancelled() {
@@ -166,22 +177,16 @@ impl Caller {
         }
     }
 
-    /// What a step did that nobody saw end: from the promise to act and the journal.
+    /// What a step did that nobody saw end: from the promise to act, else from the journal.
     async fn recovered(&self) -> Execution {
         let intent = self.ledger.intent(self.ctx.clone(), self.is.key.clone()).await.unwrap_or_else(|error| {
             tracing::warn!(run = %self.run_id, step = %self.step.id, %error, "the promise to act cannot be read");
             None
         });
-        if let Some(execution) = intent.as_ref().and_then(|i| i.execution.clone()) {
-            return execution;
-        }
-        let shown = self.shown().await;
-        let execution = Execution {
-            outcome: ExecutionOutcome::Applied,
-            changes: field(&shown, "changes").unwrap_or_default(),
-            digest: self.is.approved_digest.clone().unwrap_or_default(),
-            pre_state: intent.as_ref().map_or_else(|| shown["pre_state"].clone(), |i| i.pre_state.clone()),
-            ..found("found done after an interruption")
+        let promised = intent.as_ref().and_then(|i| i.execution.clone());
+        let execution = match promised {
+            Some(promised) => Execution { outcome: ExecutionOutcome::Applied, ..promised },
+            None => self.as_shown(intent.as_ref()).await,
         };
         if intent.is_some_and(|i| i.state == IntentState::Open) {
             let closed = self.ledger.close_intent(self.ctx.clone(), self.is.key.clone(), IntentState::Applied, Some(execution.clone())).await;
@@ -190,6 +195,17 @@ impl Caller {
             }
         }
         execution
+    }
+
+    async fn as_shown(&self, intent: Option<&Intent>) -> Execution {
+        let shown = self.shown().await;
+        Execution {
+            outcome: ExecutionOutcome::Applied,
+            changes: field(&shown, "changes").unwrap_or_default(),
+            digest: self.is.approved_digest.clone().unwrap_or_default(),
+            pre_state: intent.map_or_else(|| shown["pre_state"].clone(), |i| i.pre_state.clone()),
+            ..found("found done after an interruption")
+        }
     }
 
     /// The last dry-run of the step, as journalled.

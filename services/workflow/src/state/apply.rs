@@ -1,7 +1,7 @@
 //! The run after a transition.
 
 use kubernaut_core::{
-    model::{Approval, Execution, ExecutionOutcome, RetryPolicy, Run, RunState, StepRun, StepState, Timestamp},
+    model::{Approval, DryRun, Execution, ExecutionOutcome, RetryPolicy, Run, RunState, StepRun, StepState, Timestamp},
     service::Signal,
 };
 
@@ -25,7 +25,7 @@ pub(crate) fn apply(run: &Run, transition: &Transition, now: Timestamp) -> Run {
             s.attempts += 1;
             not_applied(s, retry, error, *cause, now);
         }),
-        Transition::Denied { step, error, dry_run } => denied(&mut next, step, error, dry_run.is_some(), now),
+        Transition::Denied { step, error, dry_run } => denied(&mut next, step, error, dry_run.as_deref(), now),
         Transition::Asked { approval, .. } => asked(&mut next, approval),
         Transition::Approved { approval } => on(&mut next, &approval.step_id, |s, _| {
             s.state = StepState::Pending;
@@ -86,15 +86,16 @@ fn signalled(run: &mut Run, signal: &Signal) {
 
 /// Asks for completed steps to be taken back, those included that could not be taken back before.
 fn roll_back(run: &mut Run) {
-    if run.state.is_terminal() && !any_in_effect(run) {
-        return;
-    }
+    run.rollback_requested = true;
+    run.cancel_requested = false;
     if run.state.is_terminal() {
+        if !any_in_effect(run) {
+            run.message = format!("nothing is left that could be taken back; {}", run.message);
+            return;
+        }
         run.state = RunState::Compensating;
     }
     go_on(run, "to be taken back");
-    run.rollback_requested = true;
-    run.cancel_requested = false;
     for step in run.steps.iter_mut().filter(|s| in_effect(s)) {
         step.error = None;
         step.undo_attempts = 0;
@@ -118,11 +119,27 @@ fn go_on(run: &mut Run, message: &str) {
     }
 }
 
-fn denied(run: &mut Run, id: &str, error: &str, refused: bool, now: Timestamp) {
+fn denied(run: &mut Run, id: &str, error: &str, dry_run: Option<&DryRun>, now: Timestamp) {
     let critical = pair(run, id).is_some_and(|(step, _)| step.critical);
-    let state = if refused || critical { StepState::Failed } else { StepState::Skipped };
-    on(run, id, |s, _| end(s, state, Some(error.to_owned()), now));
+    let state = if dry_run.is_some() || critical { StepState::Failed } else { StepState::Skipped };
+    on(run, id, |s, _| {
+        s.execution = dry_run.map(|shown| refused(shown, error));
+        end(s, state, Some(error.to_owned()), now);
+    });
     run.message = format!("step {id}: {error}");
+}
+
+/// What the gate would have answered, had it been asked to act.
+fn refused(shown: &DryRun, error: &str) -> Execution {
+    Execution {
+        outcome: ExecutionOutcome::Refused,
+        report: shown.report.clone(),
+        changes: Vec::new(),
+        digest: String::new(),
+        pre_state: serde_json::Value::Null,
+        message: error.to_owned(),
+        simulated: false,
+    }
 }
 
 fn asked(run: &mut Run, approval: &Approval) {
