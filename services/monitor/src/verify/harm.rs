@@ -12,13 +12,19 @@ pub(super) struct Before {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     available: Option<i64>,
     healthy: bool,
+    silent: bool,
 }
 
 pub(super) type Baseline = BTreeMap<String, Before>;
 
 pub(super) fn baseline(findings: &BTreeMap<String, Finding>) -> Baseline {
     let readable = findings.iter().filter(|(_, f)| f.state != State::Unreadable);
-    readable.map(|(name, f)| (name.clone(), Before { available: f.available, healthy: f.state == State::Good })).collect()
+    readable.map(|(name, f)| (name.clone(), Before { available: f.available, healthy: f.state == State::Good, silent: f.state == State::Silent })).collect()
+}
+
+/// Whether everything that says anything looked healthy before.
+pub(super) fn healthy(before: &Baseline) -> bool {
+    before.values().any(|b| b.healthy) && before.values().all(|b| b.healthy || b.silent)
 }
 
 /// What became worse, if anything did. Fewer replicas because fewer are wanted now are no harm, and a rollout under way is none either:

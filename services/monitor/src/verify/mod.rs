@@ -82,8 +82,10 @@ impl Verifier for EffectivenessVerifier {
             metric::check(&*self.cluster, &ctx, &self.config.metrics, run.created_at).await,
         ];
         let had_time = last_look || (!info.recorded && seconds(run.updated_at, info.now) >= self.config.harm_after_s);
-        let harm = serde_json::from_value::<harm::Baseline>(baseline).ok().and_then(|before| harm::harm(&before, &findings, had_time));
-        let verdict = score::verdict(&checks, health, harm.is_some(), last_look);
+        let before = serde_json::from_value::<harm::Baseline>(baseline).unwrap_or_default();
+        let harm = harm::harm(&before, &findings, had_time);
+        let facts = score::Facts { health, healthy_before: harm::healthy(&before), harmed: harm.is_some(), last: last_look };
+        let verdict = score::verdict(&checks, facts);
         let simulated = info.recorded;
         Ok(finished(verdict, checks, harm, info.now, simulated))
     }

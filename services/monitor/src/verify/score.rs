@@ -27,15 +27,29 @@ pub(super) fn score(checks: &[VerificationCheck]) -> f64 {
     if told > 0.0 { passed / told } else { 0.0 }
 }
 
-/// The verdict. `health` is the worst state of the objects.
+/// What the verdict rests on, apart from the checks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    /// The worst state of the objects.
+    pub(super) health: State,
+    /// Whether the objects looked healthy before the run already: then that they do now proves nothing.
+    pub(super) healthy_before: bool,
+    /// Whether something is worse than before.
+    pub(super) harmed: bool,
+    /// Whether the time for recovery is over.
+    pub(super) last: bool,
+}
+
+/// The verdict.
 ///
 /// Healthy objects and a resolved alert are effective; metrics only weigh. What cannot be read, or was changed by somebody else, is never
 /// effective and never ineffective: a person is asked.
-pub(super) fn verdict(checks: &[VerificationCheck], health: State, harmed: bool, last: bool) -> Verdict {
+pub(super) fn verdict(checks: &[VerificationCheck], facts: Facts) -> Verdict {
+    let Facts { health, healthy_before, harmed, last } = facts;
     let alert = outcome(checks, alert::NAME);
     let drifted = outcome(checks, drift::NAME) == CheckOutcome::Fail;
     let healthy = matches!(health, State::Good | State::Silent);
-    let told = health == State::Good || alert == CheckOutcome::Pass;
+    let told = (health == State::Good && !healthy_before) || alert == CheckOutcome::Pass;
     if harmed {
         return Verdict::Harmful;
     }

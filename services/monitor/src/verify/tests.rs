@@ -184,6 +184,16 @@ async fn a_recording_needs_no_second_alert_and_says_that_it_is_simulated() {
 }
 
 #[tokio::test]
+async fn what_looked_healthy_before_proves_nothing_without_the_alert() {
+    let cluster = healthy().recorded();
+    let verifier = EffectivenessVerifier::new(Arc::new(cluster.clone()), VerifyConfig::default());
+    let run = run("rollback_deployment", WEB, vec![]);
+    let before = verifier.baseline(CallContext::system("test"), incident(WEB, 1), run.plan.clone()).await.unwrap();
+    assert_eq!(look_at(&cluster, incident(WEB, 1), run.clone(), true, before.clone()).await.verdict, Verdict::Unknown);
+    assert_eq!(look_at(&cluster, incident(WEB, 0), run, true, before).await.verdict, Verdict::Effective, "the alert has ended");
+}
+
+#[tokio::test]
 async fn a_node_is_well_if_ready_and_open_unless_the_run_closed_it() {
     let cluster = ObjectsCluster::at(now());
     let node = |unschedulable: bool| {
@@ -222,9 +232,10 @@ fn the_last_look_is_never_pending_and_harm_is_never_hidden() {
         for alerted in outcomes {
             for drifted in outcomes {
                 let checks = [check(alert::NAME, alerted), check(drift::NAME, drifted)];
-                assert_ne!(score::verdict(&checks, health, false, true), Verdict::Pending);
-                assert_eq!(score::verdict(&checks, health, true, false), Verdict::Harmful);
-                let effective = score::verdict(&checks, health, false, true) == Verdict::Effective;
+                let last = score::Facts { health, healthy_before: false, harmed: false, last: true };
+                assert_ne!(score::verdict(&checks, last), Verdict::Pending);
+                assert_eq!(score::verdict(&checks, score::Facts { harmed: true, ..last }), Verdict::Harmful);
+                let effective = score::verdict(&checks, last) == Verdict::Effective;
                 let failing = alerted == CheckOutcome::Fail || drifted == CheckOutcome::Fail || matches!(health, State::Settling | State::Bad | State::Unreadable);
                 assert!(!(effective && failing), "{health:?} {alerted:?} {drifted:?}");
             }
