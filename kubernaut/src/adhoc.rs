@@ -84,6 +84,10 @@ struct Analysts {
 }
 
 impl Analysts {
+    fn offers(&self, action: &str) -> bool {
+        self.specs.iter().any(|s| s.name == action || s.aliases.iter().any(|a| a == action))
+    }
+
     async fn answer(&self, ctx: CallContext, question: Question) -> Result<Report> {
         let severity = question.alerts.iter().map(|a| a.severity).max().unwrap_or(Severity::Warning);
         let labels = question.alerts.first().map(|a| a.labels.clone()).unwrap_or_default();
@@ -97,7 +101,11 @@ impl Analysts {
             history: question.history,
         };
         let analysis = self.analyzer.analyze(ctx, request).await?;
-        let verdict = decide(&analysis, Some(&classification), &self.specs, &self.policy);
+        // The decision is about the incident. Whether this executor can carry it out is the gate's question; here it is only said.
+        let mut verdict = decide(&analysis, Some(&classification), &[], &self.policy);
+        if let Some(action) = analysis.actions.first().map(|a| &a.action).filter(|a| !self.offers(a)) {
+            verdict.reason = format!("{}; {action} is not offered by the executor, so a person has to carry it out", verdict.reason);
+        }
         let latency_ms = question.began.elapsed().as_secs_f64() * 1000.0;
         Ok(Report::new(&question.id, &classification.environment, &analysis, verdict.decision, verdict.reason, latency_ms))
     }
