@@ -42,8 +42,18 @@ pub(crate) fn rank(graph: &Graph) -> Vec<Ranked> {
         !known
     });
     all.truncate(MAX_CANDIDATES);
+    relabel(graph, &mut all);
     spread(&mut all);
     all
+}
+
+/// A workload that fails because a peer is switched off fails by its dependency; the peer is what is to be changed.
+fn relabel(graph: &Graph, all: &mut [Ranked]) {
+    let Some(first) = all.first_mut().filter(|r| r.finding.category == Category::ScaledToZero) else { return };
+    let fails = graph.nodes.first().is_some_and(|n| n.report.findings.iter().any(|f| f.symptom && f.category != Category::NoFault));
+    if graph.nodes[first.node].depth > 0 && fails {
+        first.finding.category = Category::DependencyFailure;
+    }
 }
 
 /// Whether a cause, not a mere symptom, was found beyond a node.
