@@ -25,8 +25,9 @@ pub(crate) fn rank(graph: &Graph) -> Vec<Ranked> {
             if finding.symptom && explained(graph, node) {
                 continue;
             }
+            let finding = if n.depth > 0 { as_dependency(graph, finding) } else { finding.clone() };
             let confidence = (finding.confidence * n.strength).clamp(0.0, 0.99);
-            all.push(Ranked { finding: finding.clone(), node, confidence });
+            all.push(Ranked { finding, node, confidence });
         }
     }
     all.sort_by(|a, b| {
@@ -50,16 +51,38 @@ pub(crate) fn rank(graph: &Graph) -> Vec<Ranked> {
 /// A workload that fails because a peer is switched off fails by its dependency; the peer is what is to be changed.
 fn relabel(graph: &Graph, all: &mut [Ranked]) {
     let Some(first) = all.first_mut().filter(|r| r.finding.category == Category::ScaledToZero) else { return };
-    let fails = graph.nodes.first().is_some_and(|n| n.report.findings.iter().any(|f| f.symptom && f.category != Category::NoFault));
+    let fails = graph.nodes.first().is_some_and(|n| n.report.findings.iter().any(is_failure));
     if graph.nodes[first.node].depth > 0 && fails {
         first.finding.category = Category::DependencyFailure;
     }
 }
 
-/// Whether a cause, not a mere symptom, was found beyond a node.
+/// Whether a cause was found at a node or beyond it, or a peer beyond it fails itself.
 fn explained(graph: &Graph, node: usize) -> bool {
-    let beyond = |i: &usize| *i == node || graph.leads_to(node, *i);
-    (0..graph.nodes.len()).filter(beyond).any(|i| graph.nodes[i].report.findings.iter().any(|f| !f.symptom && f.confidence * graph.nodes[i].strength >= 0.5))
+    let likely = |i: usize, f: &Finding, share: f64| f.confidence.max(share) * graph.nodes[i].strength >= 0.5;
+    (0..graph.nodes.len()).any(|i| {
+        let beyond = graph.leads_to(node, i);
+        let findings = &graph.nodes[i].report.findings;
+        let cause = (i == node || beyond) && findings.iter().any(|f| !f.symptom && likely(i, f, 0.0));
+        cause || (beyond && findings.iter().any(|f| is_failure(f) && likely(i, f, PEER)))
+    })
+}
+
+/// Confidence that a failing peer is where the fault is, although its own cause is not known.
+const PEER: f64 = 0.86;
+
+/// A symptom of something that does fail.
+fn is_failure(finding: &Finding) -> bool {
+    finding.symptom && finding.category != Category::NoFault
+}
+
+/// A peer that fails for a reason of its own is, seen from the alert, the dependency that failed.
+fn as_dependency(graph: &Graph, finding: &Finding) -> Finding {
+    let alerted_fails = graph.nodes.first().is_some_and(|n| n.report.findings.iter().any(is_failure));
+    if !is_failure(finding) || !alerted_fails {
+        return finding.clone();
+    }
+    Finding { category: Category::DependencyFailure, confidence: finding.confidence.max(PEER), symptom: false, ..finding.clone() }
 }
 
 /// Alternatives share what the first one leaves.

@@ -1,6 +1,6 @@
 //! A cluster made of scenes: workloads with revisions, pods in all states, logs, events and metrics.
 
-#![allow(dead_code, missing_docs, reason = "each test file uses its own part")]
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -270,7 +270,7 @@ impl World {
             Pods::None => vec![],
         };
         let conditions = if scheduled { json!([condition, scheduled_condition]) } else { json!([scheduled_condition]) };
-        self.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": ns, "uid": name, "creationTimestamp": ago(minutes), "labels": {"app": d.name, "pod-template-hash": format!("h{revision}")},
+        self.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": ns, "uid": name, "creationTimestamp": ago(minutes), "labels": {"app": d.name, "pod-template-hash": format!("h{revision}"), "controller-revision-hash": set_name(d, revision)},
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": owner, "controller": true}]},
             "spec": spec, "status": {"phase": phase, "podIP": format!("10.4.{}.{}", revision + 1, n + 10), "conditions": conditions, "containerStatuses": statuses, "initContainerStatuses": init_status}}));
         if matches!(state, Pods::Crash(..)) {
