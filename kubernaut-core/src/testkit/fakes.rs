@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     Error, ErrorKind, Result,
     model::{
-        ActionRequest, ActionSpec, CheckOutcome, DryRun, Execution, ExecutionOutcome, FieldChange, GateReport, Observation, Reversibility, Risk, diff_digest,
+        ActionRequest, ActionSpec, CheckOutcome, DryRun, Execution, ExecutionOutcome, FieldChange, GateReport, Observation, Reversibility, Risk,
+        diff_digest,
     },
     service::{CallContext, Capability, ExecuteRequest, Executor, UndoRequest},
 };
@@ -201,7 +202,11 @@ impl FakeExecutor {
 
     fn changes(&self, request: &ActionRequest) -> Vec<FieldChange> {
         let drift = self.state().drift.get(&request.action).copied().unwrap_or(0);
-        vec![FieldChange { path: "/spec/value".into(), before: Some(json!(drift)), after: Some(json!({"by": request.action, "params": request.params})) }]
+        vec![FieldChange {
+            path: "/spec/value".into(),
+            before: Some(json!(drift)),
+            after: Some(json!({"by": request.action, "params": request.params})),
+        }]
     }
 
     fn digest(&self, request: &ActionRequest) -> String {

@@ -118,7 +118,11 @@ async fn an_id_starts_once(fixture: &impl EngineFixture) {
     ends(fixture, &first, RunState::Succeeded).await;
     let other = StartRequest { plan: Plan { steps: vec![step("b", &[])], ..request.plan.clone() }, ..request };
     let again = engine.start(ctx(), other).await.expect("starting an id again is no error");
-    assert_eq!((again.id, &again.plan, again.state), (first.id, &first.plan, RunState::Succeeded), "start rule 1: the existing run is returned unchanged");
+    assert_eq!(
+        (again.id, &again.plan, again.state),
+        (first.id, &first.plan, RunState::Succeeded),
+        "start rule 1: the existing run is returned unchanged"
+    );
     assert_eq!(fixture.executor().effects().len(), 1, "start rule 1: nothing is carried out again");
 }
 
@@ -216,7 +220,10 @@ async fn an_answer_counts_once(fixture: &impl EngineFixture) {
     assert_eq!(second.kind(), ErrorKind::Conflict, "signal rule 1: a second answer is a Conflict");
     ends(fixture, &run, RunState::Succeeded).await;
     let executed: Vec<_> = fixture.executor().calls().into_iter().filter(|c| c.operation == Operation::Execute).collect();
-    assert!(executed.iter().all(|c| c.approved_by_person && c.approved_digest.is_some()), "what a person agreed to is carried out under their digest: {executed:?}");
+    assert!(
+        executed.iter().all(|c| c.approved_by_person && c.approved_digest.is_some()),
+        "what a person agreed to is carried out under their digest: {executed:?}"
+    );
 }
 
 async fn silence_counts_as_no(fixture: &impl EngineFixture) {

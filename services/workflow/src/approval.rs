@@ -1,7 +1,8 @@
 //! Requests for approval: what a person is asked, and how an answer reads. Pure.
 
 use kubernaut_core::model::{
-    Approval, ApprovalId, ApprovalState, FieldChange, Incident, Mode, Notification, NotificationId, NotificationKind, Run, Step, StepRun, Timestamp, diff_digest,
+    Approval, ApprovalId, ApprovalState, FieldChange, Incident, Mode, Notification, NotificationId, NotificationKind, Run, Step, StepRun, Timestamp,
+    diff_digest,
 };
 use serde_json::{Value, json};
 

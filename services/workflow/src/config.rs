@@ -49,13 +49,14 @@ impl EngineConfig {
         Duration::from_secs(self.lease_ttl_s.max(1))
     }
 
-    /// Renewed three times within its life, so that one failed renewal costs nothing.
-    pub(crate) fn renew_every(&self) -> Duration {
-        self.lease_ttl() / 3
+    /// How long before its end a lease is renewed: early enough that a failed renewal can be made up for.
+    pub(crate) fn renew_ahead(&self) -> Duration {
+        self.lease_ttl() * 2 / 3
     }
 
+    /// Looks around often enough to renew in time, whatever is set.
     pub(crate) fn poll(&self) -> Duration {
-        Duration::from_millis(self.poll_ms.max(1))
+        Duration::from_millis(self.poll_ms.max(1)).min(self.lease_ttl() / 3)
     }
 
     pub(crate) fn busy_retry(&self) -> Duration {

@@ -75,7 +75,9 @@ impl DurableEngine {
     async fn answer(&self, ctx: CallContext, run: &Run, id: ApprovalId, decision: ApprovalDecision) -> Result<()> {
         let ledger = &self.0.ledger;
         if ledger.approval(ctx.clone(), id).await?.run_id != run.id {
-            return Err(Error::not_found("workflow_engine.signal", "the run has no such request for approval").with("run", run.id).with("approval", id));
+            return Err(Error::not_found("workflow_engine.signal", "the run has no such request for approval")
+                .with("run", run.id)
+                .with("approval", id));
         }
         ledger.decide_approval(ctx, id, decision).await.map(drop)
     }
@@ -118,7 +120,9 @@ impl WorkflowEngine for DurableEngine {
     async fn signal(&self, ctx: CallContext, id: RunId, signal: Signal) -> Result<Run> {
         let run = self.0.ledger.run(ctx.clone(), id).await?;
         if run.state.is_terminal() && signal != Signal::Rollback {
-            return Err(Error::conflict("workflow_engine.signal", "the run has ended; only rollback is possible").with("run", id).with("state", run.state.as_str()));
+            return Err(Error::conflict("workflow_engine.signal", "the run has ended; only rollback is possible")
+                .with("run", id)
+                .with("state", run.state.as_str()));
         }
         match signal {
             Signal::Decide { approval_id, decision } => self.answer(ctx.clone(), &run, approval_id, decision).await?,

@@ -18,7 +18,9 @@ const DAY_S: u64 = 24 * 60 * 60;
 /// Refuses a plan that cannot be run as written.
 pub(crate) fn validate(plan: &Plan) -> Result<()> {
     if plan.version != PLAN_VERSION {
-        return Err(invalid("this release runs plans of another version; plan again", plan).with("version", plan.version).with("expected", PLAN_VERSION));
+        return Err(invalid("this release runs plans of another version; plan again", plan)
+            .with("version", plan.version)
+            .with("expected", PLAN_VERSION));
     }
     if plan.steps.is_empty() {
         return Err(invalid("the plan has no step; add at least one", plan));
@@ -70,7 +72,10 @@ fn dependencies(plan: &Plan) -> Result<()> {
     for step in &plan.steps {
         if let Some(missing) = step.depends_on.iter().find(|d| !known.contains(d.as_str())) {
             let known = known.iter().copied().collect::<Vec<_>>().join(", ");
-            return Err(invalid("a step depends on one that the plan does not have", plan).with("step", &step.id).with("depends_on", missing).with("steps", known));
+            return Err(invalid("a step depends on one that the plan does not have", plan)
+                .with("step", &step.id)
+                .with("depends_on", missing)
+                .with("steps", known));
         }
     }
     Ok(())
@@ -109,7 +114,9 @@ fn open<'a>(waits: &BTreeMap<&'a str, &'a [String]>, left: &BTreeSet<&'a str>, s
 pub(crate) fn new_run(request: StartRequest, now: Timestamp) -> Result<Run> {
     validate(&request.plan)?;
     if request.mode == Mode::Observe {
-        return Err(Error::invalid(OPERATION, "mode observe carries nothing out; use dry_run to see what a plan would do").with("plan", request.plan.id));
+        return Err(
+            Error::invalid(OPERATION, "mode observe carries nothing out; use dry_run to see what a plan would do").with("plan", request.plan.id)
+        );
     }
     let steps = request.plan.steps.iter().map(|step| new_step(&request, step)).collect();
     Ok(Run {

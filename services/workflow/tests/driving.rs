@@ -11,7 +11,7 @@ use kubernaut_core::{
     testkit::{Behaviour, Operation, workflow_engine::step},
 };
 
-use common::{World, ctx};
+use common::{World, ctx, quick};
 
 fn states(run: &Run) -> Vec<StepState> {
     run.steps.iter().map(|s| s.state).collect()
@@ -65,7 +65,9 @@ async fn mode_approve_asks_for_each_step() {
     for _ in 0..2 {
         let approval = world.asked(&run).await;
         world.answer(&approval, true).await;
-        world.until(&run, "the answer is read", |r| r.steps.iter().any(|s| s.approval_id == Some(approval.id) && s.state == StepState::Completed)).await;
+        world
+            .until(&run, "the answer is read", |r| r.steps.iter().any(|s| s.approval_id == Some(approval.id) && s.state == StepState::Completed))
+            .await;
     }
     world.reaches(&run, RunState::Succeeded).await;
     assert!(world.executor.calls().iter().filter(|c| c.operation == Operation::Execute).all(|c| c.approved_by_person));
@@ -136,7 +138,11 @@ async fn a_lost_answer_is_no_lost_effect() {
     let run = world.reaches(&run, RunState::Succeeded).await;
     assert_eq!((run.steps[0].attempts, world.executor.effects().len()), (1, 1));
     let execution = run.steps[0].execution.as_ref().unwrap();
-    assert_eq!((execution.changes[0].path.as_str(), &execution.pre_state["value"]), ("/spec/value", &serde_json::json!(0)), "what it did is known from the journal");
+    assert_eq!(
+        (execution.changes[0].path.as_str(), &execution.pre_state["value"]),
+        ("/spec/value", &serde_json::json!(0)),
+        "what it did is known from the journal"
+    );
     assert!(world.event_kinds(&run).await.contains(&"step.observed".to_owned()));
 }
 
@@ -289,6 +295,48 @@ async fn shutdown_lets_calls_end_and_gives_runs_back() {
     // No time has passed: lease and locks were given back, not waited out.
     world.reaches(&run, RunState::Succeeded).await;
     assert_eq!(world.executor.called(Operation::Execute), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn long_calls_keep_the_run() {
+    let world = World::new().await;
+    world.executor.script(Operation::Execute, "a", [Behaviour::Wait]);
+    let run = world.start(vec![step("a", &[])], Mode::Auto).await;
+    world.executor.until_called(Operation::Execute, "a", 1).await;
+    for _ in 0..15 {
+        world.clock.advance(Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let other = world.ledger.claim_run(ctx(), "other".into(), Duration::from_secs(30)).await.unwrap();
+        assert!(other.is_none(), "the lease is renewed while a call takes its time");
+    }
+    assert!(
+        !world.ledger.lock_target(ctx(), "run:Deployment/shop/a".into(), "other".into(), Duration::from_secs(1)).await.unwrap(),
+        "and so are the locks"
+    );
+    world.executor.release();
+    world.reaches(&run, RunState::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_process_that_lost_its_run_gives_up_its_calls_and_leaves_the_targets_alone() {
+    let mut world = World::with(kubernaut_workflow::EngineConfig { poll_ms: 5000, ..quick() }).await;
+    world.go();
+    world.executor.script(Operation::Execute, "a", [Behaviour::Wait]);
+    let run = world.start(vec![step("a", &[])], Mode::Auto).await;
+    world.executor.until_called(Operation::Execute, "a", 1).await;
+    world.clock.advance(Duration::from_secs(31));
+    let taken = world.ledger.claim_run(ctx(), "other".into(), Duration::from_secs(30)).await.unwrap();
+    assert_eq!(taken.map(|l| l.run.id), Some(run.id), "the lease is over");
+    let mine = || world.ledger.lock_target(ctx(), "run:Deployment/shop/a".into(), run.id.to_string(), Duration::from_secs(30));
+    assert!(mine().await.unwrap(), "whoever takes the run over holds its targets under the same name");
+    world.shutdown.cancel();
+    world.driver.take().unwrap().await.unwrap();
+    world.executor.release();
+    assert_eq!(world.executor.effects(), NONE, "the call was given up");
+    assert!(
+        !world.ledger.lock_target(ctx(), "run:Deployment/shop/a".into(), "another".into(), Duration::from_secs(1)).await.unwrap(),
+        "the targets are the other's"
+    );
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use kubernaut_core::{
     port::{Clock, Ledger, RunLease},
     service::{CallContext, Executor, Signal},
 };
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     EngineConfig, approval,
-    retry::later,
+    retry::{earlier, later},
     state::{Call, Facts, Next, Preview, Transition, TryOutcome, decide, pair},
 };
 
@@ -61,7 +61,6 @@ pub(crate) struct Driver {
     locks: Locks,
     /// Ends all calls in flight.
     give_up: CancellationToken,
-    renewal: Interval,
     /// From the beginning of a shutdown: until when calls in flight may take.
     grace: Option<Instant>,
     lost_races: u32,
@@ -74,9 +73,6 @@ impl Driver {
         let incident = shared.ledger.incident(ctx.clone(), lease.run.incident_id).await?;
         let fresh = shared.ledger.journal(ctx.clone(), lease.run.id).await?.is_empty();
         let locks = Locks::of(&lease.run, shared.ledger.clone(), ctx.clone(), shared.config.lease_ttl());
-        let every = shared.config.renew_every();
-        let mut renewal = tokio::time::interval_at(Instant::now() + every, every);
-        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             shared,
             ctx,
@@ -93,7 +89,6 @@ impl Driver {
             calls: FuturesUnordered::new(),
             locks,
             give_up: CancellationToken::new(),
-            renewal,
             grace: None,
             lost_races: 0,
         })
@@ -225,7 +220,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Waits until something happens: a call ends, the lease needs renewal, it is time to look around, or the process is about to end.
+    /// Waits until something happens: a call ends, it is time to look around, or the process is about to end. Keeps the lease meanwhile.
     async fn listen(&mut self, shutdown: &CancellationToken) -> Result<()> {
         let grace = self.grace;
         let over = async {
@@ -236,13 +231,13 @@ impl Driver {
         };
         tokio::select! {
             biased;
-            _ = self.renewal.tick() => self.renew().await?,
             Some(reply) = self.calls.next() => self.heard(reply).await?,
             () = shutdown.cancelled(), if grace.is_none() => self.grace = Some(Instant::now() + self.shared.config.shutdown_grace()),
             () = over => self.abandon_calls(),
             () = tokio::time::sleep(self.shared.config.poll()) => {}
         }
-        Ok(())
+        // By the clock that the lease goes by, and before anything is begun or concluded under a lease that may be gone.
+        if self.now() >= earlier(self.until, self.shared.config.renew_ahead()) { self.renew().await } else { Ok(()) }
     }
 
     /// Drops the calls in flight. Their steps stay begun; whoever takes the run up next looks what became of them.

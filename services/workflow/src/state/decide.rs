@@ -201,9 +201,8 @@ fn ready<'a>(run: &'a Run, facts: &Facts<'_>) -> Option<(&'a Step, &'a StepRun)>
         return None;
     }
     let busy = |step: &Step| facts.in_flight.iter().filter_map(|id| pair(run, id)).any(|(other, _)| same_target(&other.target, &step.target));
-    pairs(run).find(|(step, is)| {
-        is.state == StepState::Pending && is.not_before.is_none_or(|at| at <= facts.now) && satisfied(run, step) && !busy(step)
-    })
+    pairs(run)
+        .find(|(step, is)| is.state == StepState::Pending && is.not_before.is_none_or(|at| at <= facts.now) && satisfied(run, step) && !busy(step))
 }
 
 fn go_on(run: &Run, step: &Step, is: &StepRun, facts: &Facts<'_>) -> Next {
@@ -221,7 +220,9 @@ fn go_on(run: &Run, step: &Step, is: &StepRun, facts: &Facts<'_>) -> Next {
             let error = "the executor cannot show what it would do".to_owned();
             Next::Record(Transition::Denied { step: id, error, dry_run: None })
         }
-        (Mode::Auto, _) if preview.asks.is_empty() && !step.requires_approval => Next::Call(Call::Execute { step: id, digest: preview.digest.clone() }),
+        (Mode::Auto, _) if preview.asks.is_empty() && !step.requires_approval => {
+            Next::Call(Call::Execute { step: id, digest: preview.digest.clone() })
+        }
         (Mode::Auto | Mode::Approve, _) => Next::Call(Call::Ask(id)),
     }
 }

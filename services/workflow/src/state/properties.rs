@@ -10,8 +10,8 @@ use std::{
 
 use kubernaut_core::{
     model::{
-        Approval, ApprovalDecision, ApprovalId, ApprovalState, DryRun, Execution, ExecutionOutcome, GateReport, IncidentId, Mode, ObjectRef, PLAN_VERSION, Plan,
-        PlanId, RetryPolicy, Run, RunId, RunState, Step, StepState, Timestamp,
+        Approval, ApprovalDecision, ApprovalId, ApprovalState, DryRun, Execution, ExecutionOutcome, GateReport, IncidentId, Mode, ObjectRef,
+        PLAN_VERSION, Plan, PlanId, RetryPolicy, Run, RunId, RunState, Step, StepState, Timestamp,
     },
     service::{Signal, StartRequest},
 };
@@ -86,7 +86,11 @@ impl World {
         }
         let waits = self.run.steps.iter().any(|s| s.state == StepState::AwaitingApproval);
         assert!(self.run.state != RunState::AwaitingApproval || waits, "it waits for a person, but no step does");
-        let begun = self.run.steps.iter().any(|s| matches!(s.state, StepState::Pending | StepState::AwaitingApproval | StepState::Executing | StepState::Compensating));
+        let begun = self
+            .run
+            .steps
+            .iter()
+            .any(|s| matches!(s.state, StepState::Pending | StepState::AwaitingApproval | StepState::Executing | StepState::Compensating));
         assert!(!self.run.state.is_terminal() || !begun, "it ended with a step under way: {:#?}", self.run);
     }
 
@@ -260,7 +264,8 @@ fn may_follow(was: StepState, is: StepState) -> bool {
 fn preview(luck: u8) -> Preview {
     let asks = if luck % 6 == 1 { vec!["chance".to_owned()] } else { Vec::new() };
     let refusal = (luck == 22).then(|| "chance".to_owned());
-    let shown = DryRun { report: GateReport::default(), changes: vec![], digest: "d".into(), pre_state: Value::Null, server_side: true, warnings: vec![] };
+    let shown =
+        DryRun { report: GateReport::default(), changes: vec![], digest: "d".into(), pre_state: Value::Null, server_side: true, warnings: vec![] };
     Preview { digest: format!("d{}", luck % 2), changes: Vec::new(), asks, refusal, dry_run: Some(Box::new(shown)) }
 }
 

@@ -2,7 +2,8 @@
 
 use kubernaut_core::{
     model::{
-        Execution, ExecutionOutcome, GateReport, IncidentId, Mode, ObjectRef, PLAN_VERSION, Plan, PlanId, RetryPolicy, Run, RunId, RunState, Step, StepState, Timestamp,
+        Execution, ExecutionOutcome, GateReport, IncidentId, Mode, ObjectRef, PLAN_VERSION, Plan, PlanId, RetryPolicy, Run, RunId, RunState, Step,
+        StepState, Timestamp,
     },
     service::{Signal, StartRequest},
 };
@@ -26,12 +27,21 @@ fn run(steps: &[(&str, &[&str], bool)]) -> Run {
         critical: *critical,
         requires_approval: false,
     };
-    let plan = Plan { id: PlanId::new(NOW), version: PLAN_VERSION, reason: "t".into(), steps: steps.iter().map(step).collect(), approval_timeout_s: 60 };
+    let plan =
+        Plan { id: PlanId::new(NOW), version: PLAN_VERSION, reason: "t".into(), steps: steps.iter().map(step).collect(), approval_timeout_s: 60 };
     new_run(StartRequest { run_id: RunId::new(NOW), incident_id: IncidentId::new(NOW), attempt: 1, plan, mode: Mode::Auto }, NOW).unwrap()
 }
 
 fn done(run: &Run, step: &str, outcome: ExecutionOutcome) -> Run {
-    let execution = Execution { outcome, report: GateReport::default(), changes: vec![], digest: "d".into(), pre_state: Value::Null, message: "m".into(), simulated: false };
+    let execution = Execution {
+        outcome,
+        report: GateReport::default(),
+        changes: vec![],
+        digest: "d".into(),
+        pre_state: Value::Null,
+        message: "m".into(),
+        simulated: false,
+    };
     let began = apply(run, &Transition::Began { step: step.into(), digest: "d".into(), dry_run: None }, NOW);
     apply(&began, &Transition::Ended { step: step.into(), observed: None, outcome: TryOutcome::Done(Box::new(execution)) }, NOW)
 }

@@ -160,7 +160,9 @@ impl Call {
     /// The step it is for.
     pub(crate) fn step(&self) -> &str {
         match self {
-            Self::DryRun(step) | Self::Ask(step) | Self::Execute { step, .. } | Self::Observe(step) | Self::Undo(step) | Self::ObserveUndo(step) => step,
+            Self::DryRun(step) | Self::Ask(step) | Self::Execute { step, .. } | Self::Observe(step) | Self::Undo(step) | Self::ObserveUndo(step) => {
+                step
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! A process that ends at a chosen point: every write to the ledger and every call of the executor is a point before it and one after it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail like tests")]
+
 use std::{
     sync::{
         Arc,

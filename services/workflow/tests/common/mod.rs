@@ -1,6 +1,7 @@
 //! An engine at work over an in-memory ledger and a fake executor.
 
 #![allow(dead_code, reason = "each test binary uses another part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -25,7 +26,7 @@ pub(crate) fn ctx() -> CallContext {
 
 /// Looks around every few milliseconds and waits next to nothing.
 pub(crate) fn quick() -> EngineConfig {
-    EngineConfig { poll_ms: 3, busy_retry_ms: 5, observe_backoff_ms: 1, observe_attempts: 3, shutdown_grace_s: 5, ..EngineConfig::default() }
+    EngineConfig { poll_ms: 20, busy_retry_ms: 5, observe_backoff_ms: 1, observe_attempts: 3, shutdown_grace_s: 5, ..EngineConfig::default() }
 }
 
 pub(crate) struct World {
@@ -47,10 +48,15 @@ impl World {
 
     /// An engine that drives nothing yet.
     pub(crate) async fn idle() -> Self {
+        Self::with(quick()).await
+    }
+
+    /// One with other settings.
+    pub(crate) async fn with(config: EngineConfig) -> Self {
         let clock = ManualClock::at("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap());
         let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(SqliteConfig::memory(), Arc::new(clock.clone())).await.unwrap());
         let executor = FakeExecutor::default();
-        let engine = DurableEngine::new(ledger.clone(), Arc::new(executor.clone()), Arc::new(clock.clone()), quick());
+        let engine = DurableEngine::new(ledger.clone(), Arc::new(executor.clone()), Arc::new(clock.clone()), config);
         Self { ledger, executor, clock, engine, shutdown: CancellationToken::new(), driver: None }
     }
 
