@@ -22,6 +22,7 @@
 
 mod action;
 mod actions;
+mod edit;
 mod effect;
 mod gate;
 mod kube;

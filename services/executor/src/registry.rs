@@ -79,11 +79,13 @@ fn bad_schema(spec: &ActionSpec, cause: &str) -> Error {
     Error::internal(OPERATION, format!("the parameter schema of {} is not valid: {cause}", spec.name))
 }
 
+/// Parameters of these actions may hold secrets.
+const VEILED: &[&str] = &["patch_env", "patch_command", "patch_configmap"];
+
 fn first_fault(spec: &ActionSpec, validator: &Validator, params: &Value) -> Result<()> {
-    match validator.iter_errors(params).next() {
-        None => Ok(()),
-        Some(fault) => Err(Error::invalid(OPERATION, format!("parameters of {}: {fault}", spec.name)).with("at", format!("/params{}", fault.instance_path()))),
-    }
+    let Some(fault) = validator.iter_errors(params).next() else { return Ok(()) };
+    let text = if VEILED.contains(&spec.name.as_str()) { fault.masked().to_string() } else { fault.to_string() };
+    Err(Error::invalid(OPERATION, format!("parameters of {}: {text}", spec.name)).with("at", format!("/params{}", fault.instance_path())))
 }
 
 /// The error for a name that no action has.
@@ -148,6 +150,19 @@ mod tests {
         assert!(fault("rollout_restart", "Deployment", json!({"force": true})).contains("force"));
         assert!(fault("set_resources", "Deployment", json!({"memory_limit": "12x"})).contains("memory_limit"));
         assert_eq!(fault("set_resources", "Deployment", json!({"limits": {"memory": "12Mi", "cpu": 0.5}})), "");
+    }
+
+    #[test]
+    fn a_fault_does_not_tell_what_may_be_a_secret() {
+        for (action, kind, params) in [
+            ("patch_env", "Deployment", json!({"name": "A", "value": ["s3cret"]})),
+            ("patch_env", "Deployment", json!({"name": "A", "restore": "s3cret"})),
+            ("patch_env", "Deployment", json!({"set": {"A": {"s3cret": "s3cret"}}})),
+            ("patch_command", "Deployment", json!({"command": "s3cret"})),
+        ] {
+            let fault = fault(action, kind, params);
+            assert!(fault.contains("/params/") && !fault.contains("s3cret"), "{fault}");
+        }
     }
 
     #[test]

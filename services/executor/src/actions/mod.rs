@@ -1,8 +1,14 @@
 //! The actions, one file per family.
 
 mod autoscaling;
+mod command;
+mod container;
+mod env;
+mod image;
 mod node;
+mod placement;
 mod pod;
+mod probe;
 mod record;
 mod resources;
 mod rollback;
@@ -24,6 +30,12 @@ pub(crate) static ALL: &[&Action] = &[
     &resources::SET_RESOURCE_LIMITS,
     &resources::SET_RESOURCE_REQUESTS,
     &resources::REDUCE_REQUESTS,
+    &image::FIX_IMAGE_REFERENCE,
+    &command::PATCH_COMMAND,
+    &env::PATCH_ENV,
+    &probe::PATCH_PROBE,
+    &placement::PATCH_NODE_SELECTOR,
+    &placement::PATCH_AFFINITY,
     &autoscaling::PATCH_HPA_MAX,
     &node::CORDON_NODE,
     &node::UNCORDON_NODE,

@@ -94,7 +94,7 @@ fn ready_condition(node: &Object) -> Precondition {
     condition(is_ready(node), format!("the node is ready (condition Ready: {status})"))
 }
 
-fn takes_pods(node: &Object) -> bool {
+pub(super) fn takes_pods(node: &Object) -> bool {
     is_ready(node) && node.bool_at("/spec/unschedulable") != Some(true)
 }
 

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use kubernaut_core::{
     Result,
-    model::{Object, Precondition, Reversibility, Risk},
+    model::{Precondition, Reversibility, Risk},
     port::PatchKind,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value, json};
 
+use super::container::choose;
 use crate::{
     action::{Action, Current, Effect, Read, Write, bad_params, condition, typed},
     quantity,
@@ -21,7 +22,7 @@ const MAX_FACTOR: u64 = 64;
 
 /// A Kubernetes quantity as text; numbers are accepted.
 #[derive(Debug, Clone, PartialEq)]
-struct Quantity(String);
+pub(super) struct Quantity(pub(super) String);
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -164,31 +165,6 @@ resource_action!(SET_RESOURCE_LIMITS, "set_resource_limits", &["set_resources", 
 resource_action!(SET_RESOURCE_REQUESTS, "set_resource_requests", &[], "sets the requests of one container", SET_REQUESTS, "no value grows more than 64 times");
 resource_action!(REDUCE_REQUESTS, "reduce_requests", &[], "lowers the requests of one container", LOWER_REQUESTS, "the requests shrink");
 
-/// The container that is meant, and where it is.
-struct Chosen<'a> {
-    list: &'static str,
-    index: usize,
-    name: &'a str,
-    value: &'a Value,
-}
-
-fn choose<'a>(workload: &'a Object, name: Option<&str>) -> Result<Chosen<'a>> {
-    let listed = |list: &'static str| {
-        let items = workload.list_at(&format!("/spec/template/spec/{list}")).iter().enumerate();
-        items.filter_map(move |(index, value)| Some(Chosen { list, index, name: value["name"].as_str()?, value }))
-    };
-    let mut all = listed("containers").chain(listed("initContainers"));
-    if let Some(name) = name {
-        let known: Vec<&str> = listed("containers").chain(listed("initContainers")).map(|c| c.name).collect();
-        return all.find(|c| c.name == name).ok_or_else(|| bad_params(format!("no container {name}; there are {}", known.join(", "))));
-    }
-    let mut containers: Vec<_> = listed("containers").collect();
-    match (containers.pop(), containers.is_empty()) {
-        (Some(only), true) => Ok(only),
-        _ => Err(bad_params(format!("name the container; there are {}", listed("containers").map(|c| c.name).collect::<Vec<_>>().join(", ")))),
-    }
-}
-
 /// Wanted values, flat and nested spelling alike.
 fn wanted(scope: &Scope, params: &ResourceParams) -> Result<Vec<(Field, String)>> {
     let nested = |amounts: &Option<Amounts>| amounts.clone().unwrap_or_default();
@@ -308,13 +284,14 @@ fn plan(scope: &Scope, current: &Current, params: &Value) -> Result<Write> {
     if resources.is_empty() {
         return Ok(Write::None(format!("container {} has these values already", chosen.name)));
     }
-    let at = format!("/spec/template/spec/{}/{}", chosen.list, chosen.index);
     let body = json!({"spec": {"template": {"spec": {chosen.list: [{"name": chosen.name, "resources": resources}]}}}});
-    Ok(Write::Patch { kind: PatchKind::Strategic, body, reads: vec![format!("{at}/name"), format!("{at}/resources")] })
+    Ok(Write::Patch { kind: PatchKind::Strategic, body, reads: vec![format!("{}/name", chosen.at), format!("{}/resources", chosen.at)] })
 }
 
 #[cfg(test)]
 mod tests {
+    use kubernaut_core::model::Object;
+
     use super::*;
 
     fn world() -> Current {

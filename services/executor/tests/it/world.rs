@@ -94,7 +94,7 @@ impl World {
             owner_resolved: true,
             fingerprint: "f".into(),
         };
-        let intake = Intake { alerts: vec![alert], policy: IntakePolicy { quiet_after_no_action: Duration::ZERO } };
+        let intake = Intake { alerts: vec![alert], policy: IntakePolicy::default() };
         self.ledger.intake(ctx(Mode::Auto), intake).await.unwrap()[0].incident_id.unwrap()
     }
 }
