@@ -41,20 +41,28 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         let alert: Value = serde_json::from_slice(bundle.alert_json().unwrap_or(b"{}"))?;
         let target = target_of(&bundle, &alert["alerts"][0]["labels"]).await;
-        let request = AnalysisRequest { incident_id: None, target: target.clone(), alerts: Vec::new(), classification: None, history: bundle.history() };
+        let request =
+            AnalysisRequest { incident_id: None, target: target.clone(), alerts: Vec::new(), classification: None, history: bundle.history() };
         let id = bundle.id().to_owned();
         let analysis = Diagnosis::new(Arc::new(bundle), DiagnosisConfig::default()).analyze(CallContext::system("grade"), request).await?;
         if only.is_some() {
             println!("{}", serde_json::to_string_pretty(&analysis)?);
             continue;
         }
-        let candidates: Vec<Value> = analysis.candidates.iter().map(|c| json!({ "category": c.category, "object": c.object.to_string(), "confidence": c.confidence })).collect();
+        let candidates: Vec<Value> = analysis
+            .candidates
+            .iter()
+            .map(|c| json!({ "category": c.category, "object": c.object.to_string(), "confidence": c.confidence }))
+            .collect();
         let actions: Vec<Value> = analysis
             .actions
             .iter()
             .map(|a| json!({ "action": a.action, "target": a.target.to_string(), "params": a.params, "holds": a.preconditions.iter().all(|p| p.holds), "reversible": a.reversible, "risk": a.risk }))
             .collect();
-        println!("{}", json!({ "id": id, "target": target.to_string(), "candidates": candidates, "actions": actions, "no_action": analysis.no_action, "latency_ms": analysis.latency_ms }));
+        println!(
+            "{}",
+            json!({ "id": id, "target": target.to_string(), "candidates": candidates, "actions": actions, "no_action": analysis.no_action, "latency_ms": analysis.latency_ms })
+        );
     }
     Ok(())
 }

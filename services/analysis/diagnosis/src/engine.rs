@@ -19,6 +19,9 @@ use crate::{
 /// The engine's name in answers.
 const ENGINE: &str = "diagnosis";
 
+/// Factor on all confidences where something could not be read.
+const DOUBT: f64 = 0.95;
+
 /// Deterministic diagnosis over a cluster, live or recorded.
 #[derive(Debug, Clone)]
 pub struct Diagnosis {
@@ -49,10 +52,12 @@ impl Analyzer for Diagnosis {
 /// The answer that follows from facts. Pure.
 pub(crate) fn judge(facts: &Facts, config: &DiagnosisConfig) -> Analysis {
     let graph = graph::explore(facts, config.max_depth * 2);
-    let ranked = rank::rank(&graph);
+    let ranked = rank::rank(&graph, if facts.gaps.is_empty() { 1.0 } else { DOUBT });
     let mut candidates = rank::candidates(&graph, &ranked);
     let actions = match (ranked.first(), candidates.first()) {
-        (Some(first), Some(top)) => propose::settle(facts, top.category, &top.object, top.confidence, config.act_above, first.finding.actions.clone()),
+        (Some(first), Some(top)) => {
+            propose::settle(facts, top.category, &top.object, top.confidence, config.act_above, first.finding.actions.clone())
+        }
         _ => {
             candidates = vec![nothing_found(&facts.target)];
             propose::settle(facts, Category::Unknown, &facts.target, 0.0, config.act_above, Vec::new())

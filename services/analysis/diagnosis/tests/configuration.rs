@@ -27,7 +27,12 @@ async fn a_reference_that_a_release_brought_goes_back_with_it() {
     let mut w = World::new("geo");
     w.config_map("tiles-v1", json!({"a": "b"}), None);
     let s = |m: &str| with(json!({"envFrom": [{"configMapRef": {"name": m}}]}));
-    w.deploy(deploy("tiles", s("tiles-v1")).then(20, s("tiles-v2")).old_ready(1).pods(Pods::Waiting("CreateContainerConfigError", "configmap \"tiles-v2\" not found".into())));
+    w.deploy(
+        deploy("tiles", s("tiles-v1"))
+            .then(20, s("tiles-v2"))
+            .old_ready(1)
+            .pods(Pods::Waiting("CreateContainerConfigError", "configmap \"tiles-v2\" not found".into())),
+    );
     let a = w.diagnose("Deployment/geo/tiles").await;
     expect(&a, "missing_configmap", "ConfigMap/geo/tiles-v2", "rollback_deployment", "Deployment/geo/tiles");
 }
@@ -97,7 +102,9 @@ async fn refused_credentials_point_to_their_secret() {
     let mut w = World::new("crm");
     w.object("v1", "Secret", "crm-db", json!({"data": {"password": ""}, "metadata": {"managedFields": [{"manager": "vault-sync", "operation": "Update", "time": ago(35), "fieldsV1": {}}]}}));
     w.object("v1", "Secret", "crm-tls", json!({"data": {"tls.crt": ""}}));
-    let s = with(json!({"env": [{"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "crm-db", "key": "password"}}}, {"name": "CERT", "valueFrom": {"secretKeyRef": {"name": "crm-tls", "key": "tls.crt"}}}, {"name": "DB", "value": "maria:3306"}]}));
+    let s = with(
+        json!({"env": [{"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "crm-db", "key": "password"}}}, {"name": "CERT", "valueFrom": {"secretKeyRef": {"name": "crm-tls", "key": "tls.crt"}}}, {"name": "DB", "value": "maria:3306"}]}),
+    );
     w.deploy(deploy("crm", s).pods(Pods::Crash(1, "Error", 2)));
     w.deploy(deploy("maria", with(json!({"ports": [{"containerPort": 3306}]}))));
     w.serve("maria", 3306);
@@ -123,7 +130,9 @@ async fn a_liveness_probe_on_the_wrong_port_is_corrected() {
 #[tokio::test]
 async fn a_readiness_path_that_does_not_exist_is_taken_from_the_other_probe() {
     let mut w = World::new("web");
-    let s = with(json!({"ports": [{"containerPort": 3000}], "livenessProbe": {"httpGet": {"path": "/health", "port": 3000}}, "readinessProbe": {"httpGet": {"path": "/healhtz", "port": 3000}}}));
+    let s = with(
+        json!({"ports": [{"containerPort": 3000}], "livenessProbe": {"httpGet": {"path": "/health", "port": 3000}}, "readinessProbe": {"httpGet": {"path": "/healhtz", "port": 3000}}}),
+    );
     w.deploy(deploy("front", s).since(40).pods(Pods::Unready(40)));
     w.warn("Pod/web/front-h0-p0", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404", 90, 39, 0);
     w.log("front-h0-p0", "app", "INFO ready");
@@ -137,7 +146,14 @@ async fn a_probe_that_a_release_changed_gets_its_old_value() {
     let mut w = World::new("web");
     let s = |port: u16| with(json!({"ports": [{"containerPort": 3000}], "readinessProbe": {"httpGet": {"path": "/r", "port": port}}}));
     w.deploy(deploy("front", s(3000)).then(25, s(3999)).replicas(2).old_ready(2).pods(Pods::Unready(25)));
-    w.warn("Pod/web/front-h1-p0", "Unhealthy", "Readiness probe failed: Get \"http://10.4.2.10:3999/r\": dial tcp 10.4.2.10:3999: connect: connection refused", 90, 24, 0);
+    w.warn(
+        "Pod/web/front-h1-p0",
+        "Unhealthy",
+        "Readiness probe failed: Get \"http://10.4.2.10:3999/r\": dial tcp 10.4.2.10:3999: connect: connection refused",
+        90,
+        24,
+        0,
+    );
     let a = w.diagnose("Deployment/web/front").await;
     expect(&a, "readiness_probe_misconfig", "Deployment/web/front", "patch_probe", "Deployment/web/front");
     assert_eq!(param(&a, "/port"), 3000);
@@ -146,9 +162,18 @@ async fn a_probe_that_a_release_changed_gets_its_old_value() {
 #[tokio::test]
 async fn a_slow_start_gets_more_time() {
     let mut w = World::new("web");
-    let s = with(json!({"ports": [{"containerPort": 8080}], "livenessProbe": {"httpGet": {"path": "/up", "port": 8080}, "initialDelaySeconds": 5, "periodSeconds": 5, "failureThreshold": 3}}));
+    let s = with(
+        json!({"ports": [{"containerPort": 8080}], "livenessProbe": {"httpGet": {"path": "/up", "port": 8080}, "initialDelaySeconds": 5, "periodSeconds": 5, "failureThreshold": 3}}),
+    );
     w.deploy(deploy("erp", s).since(50).pods(Pods::Crash(143, "Error", 22)));
-    w.warn("Pod/web/erp-h0-p0", "Unhealthy", "Liveness probe failed: Get \"http://10.4.1.10:8080/up\": dial tcp 10.4.1.10:8080: connect: connection refused", 60, 49, 1);
+    w.warn(
+        "Pod/web/erp-h0-p0",
+        "Unhealthy",
+        "Liveness probe failed: Get \"http://10.4.1.10:8080/up\": dial tcp 10.4.1.10:8080: connect: connection refused",
+        60,
+        49,
+        1,
+    );
     w.event("Pod/web/erp-h0-p0", "Normal", "Killing", "Container app failed liveness probe, will be restarted", 16, 48, 1);
     w.log("erp-h0-p0", "app", "Loading 412 modules\nWarming caches (step 3 of 9)");
     let a = w.diagnose("Pod/web/erp-h0-p0").await;

@@ -11,7 +11,13 @@ const REFUSED: &str = "failed to pull image: failed to authorize: failed to fetc
 #[tokio::test]
 async fn a_tag_that_a_release_brought_is_taken_back() {
     let mut w = World::new("web");
-    w.deploy(deploy("app", spec(container("app", "r.acme.io/app:8"))).then(20, spec(container("app", "r.acme.io/app:9"))).replicas(2).old_ready(2).pods(Pods::Waiting("ImagePullBackOff", NOT_FOUND.into())));
+    w.deploy(
+        deploy("app", spec(container("app", "r.acme.io/app:8")))
+            .then(20, spec(container("app", "r.acme.io/app:9")))
+            .replicas(2)
+            .old_ready(2)
+            .pods(Pods::Waiting("ImagePullBackOff", NOT_FOUND.into())),
+    );
     let a = w.diagnose("Deployment/web/app").await;
     expect(&a, "image_not_found", "Deployment/web/app", "rollback_deployment", "Deployment/web/app");
 }
@@ -29,7 +35,10 @@ async fn a_tag_that_never_existed_is_for_a_person() {
 async fn a_slip_of_the_pen_is_corrected_from_what_nodes_hold() {
     let mut w = World::new("web");
     w.node("ip-10-1", json!({"status": {"images": [{"names": ["docker.io/library/nginx:1.27"]}]}}));
-    w.deploy(deploy("app", spec(container("app", "docker.io/library/ngnix:1.27"))).since(20).pods(Pods::Waiting("ImagePullBackOff", "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed".into())));
+    w.deploy(deploy("app", spec(container("app", "docker.io/library/ngnix:1.27"))).since(20).pods(Pods::Waiting(
+        "ImagePullBackOff",
+        "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed".into(),
+    )));
     let a = w.diagnose("Pod/web/app-h0-p0").await;
     expect(&a, "image_not_found", "Deployment/web/app", "fix_image_reference", "Deployment/web/app");
     assert_eq!(param(&a, "/image"), "docker.io/library/nginx:1.27");
@@ -78,7 +87,11 @@ async fn a_binary_for_another_processor_goes_where_it_runs() {
 async fn an_image_without_the_platform_goes_back_with_its_release() {
     let mut w = World::new("web");
     let message = "failed to pull and unpack image: no match for platform in manifest: not found";
-    w.deploy(deploy("app", spec(container("app", "r.acme.io/app:8"))).then(20, spec(container("app", "r.acme.io/app:9"))).pods(Pods::Waiting("ImagePullBackOff", message.into())));
+    w.deploy(
+        deploy("app", spec(container("app", "r.acme.io/app:8")))
+            .then(20, spec(container("app", "r.acme.io/app:9")))
+            .pods(Pods::Waiting("ImagePullBackOff", message.into())),
+    );
     let a = w.diagnose("Pod/web/app-h1-p0").await;
     expect(&a, "image_arch_mismatch", "Deployment/web/app", "rollback_deployment", "Deployment/web/app");
 }
@@ -87,7 +100,12 @@ async fn an_image_without_the_platform_goes_back_with_its_release() {
 async fn a_registry_that_does_not_answer_is_for_a_person() {
     let mut w = World::new("web");
     let message = "failed to do request: Head \"https://r.acme.io/v2/app/manifests/9\": dial tcp: lookup r.acme.io on 10.0.0.2:53: no such host";
-    w.deploy(deploy("app", spec(container("app", "r.acme.io/app:8"))).then(20, spec(container("app", "r.acme.io/app:9"))).old_ready(1).pods(Pods::Waiting("ImagePullBackOff", message.into())));
+    w.deploy(
+        deploy("app", spec(container("app", "r.acme.io/app:8")))
+            .then(20, spec(container("app", "r.acme.io/app:9")))
+            .old_ready(1)
+            .pods(Pods::Waiting("ImagePullBackOff", message.into())),
+    );
     let a = w.diagnose("Pod/web/app-h1-p0").await;
     assert_eq!(a.actions[0].action, "escalate", "{a:#?}");
 }

@@ -12,7 +12,8 @@ fn go() -> serde_json::Value {
 #[tokio::test]
 async fn a_flag_that_the_program_does_not_know_is_a_bad_command() {
     let mut w = World::new("edge");
-    let bad = spec(merge(container("gw", "reg.acme.io/gw:4.1"), json!({"args": ["--listen=:7000", "--enable-h3"], "ports": [{"containerPort": 7000}]})));
+    let bad =
+        spec(merge(container("gw", "reg.acme.io/gw:4.1"), json!({"args": ["--listen=:7000", "--enable-h3"], "ports": [{"containerPort": 7000}]})));
     w.deploy(deploy("gw", go()).then(25, bad).replicas(2).old_ready(2).pods(Pods::Crash(2, "Error", 0)));
     w.log("gw-h1-p0", "gw", "flag provided but not defined: -enable-h3\nUsage of gw:");
     let a = w.diagnose("Pod/edge/gw-h1-p0").await;
@@ -121,7 +122,12 @@ async fn a_helm_release_goes_back_by_helm() {
     d.manager = "helm";
     w.deploy(d);
     for (n, status, at) in [(6, "superseded", 9000), (7, "deployed", 25)] {
-        w.object("v1", "Secret", &format!("sh.helm.release.v1.gw.v{n}"), json!({"type": "helm.sh/release.v1", "metadata": {"labels": {"owner": "helm", "status": status}, "creationTimestamp": ago(at)}}));
+        w.object(
+            "v1",
+            "Secret",
+            &format!("sh.helm.release.v1.gw.v{n}"),
+            json!({"type": "helm.sh/release.v1", "metadata": {"labels": {"owner": "helm", "status": status}, "creationTimestamp": ago(at)}}),
+        );
     }
     let a = w.diagnose("Pod/edge/gw-h1-p0").await;
     expect(&a, "bad_release_command", "Deployment/edge/gw", "helm_rollback", "Deployment/edge/gw");
@@ -166,7 +172,11 @@ async fn the_same_rollback_is_not_proposed_again_after_it_failed() {
 #[tokio::test]
 async fn a_first_release_whose_command_does_not_exist_goes_to_a_person() {
     let mut w = World::new("edge");
-    w.deploy(deploy("gw", spec(merge(container("gw", "gw:1"), json!({"command": ["/bin/gateway"]})))).since(20).pods(Pods::Crash(128, "StartError", 0)));
+    w.deploy(deploy("gw", spec(merge(container("gw", "gw:1"), json!({"command": ["/bin/gateway"]})))).since(20).pods(Pods::Crash(
+        128,
+        "StartError",
+        0,
+    )));
     let a = w.diagnose("Pod/edge/gw-h0-p0").await;
     expect(&a, "bad_release_command", "Deployment/edge/gw", "patch_command", "Deployment/edge/gw");
     assert!(!holds(&a));

@@ -145,7 +145,8 @@ fn hosts_of(facts: &Facts, setting: &Setting, namespace: &str) -> Vec<Host> {
     };
     for word in bare {
         let host = Host { name: word.to_ascii_lowercase(), port: None, certain: false };
-        if !word.is_empty() && !found.iter().any(|h| h.name == host.name) && matches!(service::resolve(facts, &host, namespace), Resolved::Service(_)) {
+        if !word.is_empty() && !found.iter().any(|h| h.name == host.name) && matches!(service::resolve(facts, &host, namespace), Resolved::Service(_))
+        {
             found.push(host);
         }
     }

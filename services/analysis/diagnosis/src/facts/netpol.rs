@@ -62,7 +62,8 @@ pub(crate) fn blocked<'a>(facts: &'a Facts, client: &End<'_>, server: &End<'_>, 
 pub(crate) fn selects(policy: &Object, end: &End<'_>, direction: Direction) -> bool {
     let kind = if direction == Direction::Ingress { "Ingress" } else { "Egress" };
     let types = policy.list_at("/spec/policyTypes");
-    let typed = if types.is_empty() { direction == Direction::Ingress || policy.at("/spec/egress").is_some() } else { types.iter().any(|t| t == kind) };
+    let typed =
+        if types.is_empty() { direction == Direction::Ingress || policy.at("/spec/egress").is_some() } else { types.iter().any(|t| t == kind) };
     typed && policy.namespace() == Some(end.namespace) && selector_matches(policy.at("/spec/podSelector").unwrap_or(&Value::Null), &end.labels)
 }
 
@@ -156,7 +157,10 @@ mod tests {
     #[test]
     fn a_pod_that_is_selected_accepts_only_what_some_policy_allows() {
         let deny = policy("deny", json!({"podSelector": {}, "policyTypes": ["Ingress"]}));
-        let allow = policy("allow", json!({"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "gen"}}}], "ports": [{"port": "http"}]}]}));
+        let allow = policy(
+            "allow",
+            json!({"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "gen"}}}], "ports": [{"port": "http"}]}]}),
+        );
         let open = facts(vec![deny.clone(), allow]);
         assert!(blocked(&open, &end("gen", "a"), &end("web", "a"), Some(8080)).is_none());
         assert!(blocked(&open, &end("gen", "a"), &end("web", "a"), Some(9090)).is_some());
@@ -167,7 +171,10 @@ mod tests {
 
     #[test]
     fn egress_and_ip_blocks_are_evaluated() {
-        let out = facts(vec![policy("out", json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}]}))]);
+        let out = facts(vec![policy(
+            "out",
+            json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}]}),
+        )]);
         assert_eq!(blocked(&out, &end("gen", "a"), &end("web", "b"), Some(80)).unwrap().direction, Direction::Egress);
         let other = End { ip: Some("10.2.0.1"), ..end("web", "b") };
         assert!(blocked(&out, &end("gen", "a"), &other, Some(80)).is_none());

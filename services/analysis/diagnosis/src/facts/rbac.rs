@@ -37,13 +37,17 @@ impl Right {
 /// Whether a role's rules grant a right.
 pub(crate) fn grants(role: &Object, right: &Right) -> bool {
     let has = |list: &Value, wanted: &str| list.as_array().into_iter().flatten().any(|v| v == "*" || v == wanted);
-    role.list_at("/rules").iter().any(|r| has(&r["verbs"], &right.verb) && has(&r["apiGroups"], &right.group) && has(&r["resources"], &right.resource))
+    role.list_at("/rules")
+        .iter()
+        .any(|r| has(&r["verbs"], &right.verb) && has(&r["apiGroups"], &right.group) && has(&r["resources"], &right.resource))
 }
 
 /// Whether a binding names the account.
 pub(crate) fn binds(binding: &Object, right: &Right) -> bool {
     binding.list_at("/subjects").iter().any(|s| match s["kind"].as_str() {
-        Some("ServiceAccount") => s["name"] == right.account.as_str() && s["namespace"].as_str().or(binding.namespace()) == Some(&right.account_namespace),
+        Some("ServiceAccount") => {
+            s["name"] == right.account.as_str() && s["namespace"].as_str().or(binding.namespace()) == Some(&right.account_namespace)
+        }
         Some("Group") => {
             s["name"] == "system:serviceaccounts" || s["name"].as_str() == Some(&format!("system:serviceaccounts:{}", right.account_namespace))
         }

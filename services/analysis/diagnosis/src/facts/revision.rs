@@ -131,7 +131,10 @@ fn rolled_out_at(facts: &Facts, workload: &Workload<'_>, current: &Revision<'_>)
     // A ReplicaSet of an earlier revision is used again when its template comes back; then its own age says nothing.
     let name = current.object.name();
     let scaled = facts.events.iter().filter(|e| {
-        e.reason == "ScalingReplicaSet" && e.object.same_object(&workload.reference().clone()) && e.message.contains(name) && e.message.contains("from 0")
+        e.reason == "ScalingReplicaSet"
+            && e.object.same_object(&workload.reference().clone())
+            && e.message.contains(name)
+            && e.message.contains("from 0")
     });
     scaled.filter_map(|e| e.last_at).max().max(created)
 }
@@ -156,7 +159,10 @@ fn proven(facts: &Facts, workload: &Workload<'_>, previous: &Revision<'_>, repla
 /// Whether pods of a revision were seen to fail.
 fn failed_before(facts: &Facts, revision: &Revision<'_>) -> bool {
     let prefix = format!("{}-", revision.object.name());
-    facts.events.iter().any(|e| e.object.name.starts_with(&prefix) && e.kind == "Warning" && matches!(e.reason.as_str(), "BackOff" | "Failed" | "FailedCreate"))
+    facts
+        .events
+        .iter()
+        .any(|e| e.object.name.starts_with(&prefix) && e.kind == "Warning" && matches!(e.reason.as_str(), "BackOff" | "Failed" | "FailedCreate"))
 }
 
 /// The fields in which two pod templates differ, with list items matched by name rather than by position.
@@ -184,8 +190,12 @@ pub(crate) fn diff(before: &Value, after: &Value) -> Vec<Change> {
 
 fn spec_kind(field: &str) -> ChangeKind {
     match field {
-        "nodeSelector" | "affinity" | "tolerations" | "topologySpreadConstraints" | "nodeName" | "schedulerName" | "priorityClassName" => ChangeKind::Placement,
-        "securityContext" | "serviceAccountName" | "hostNetwork" | "dnsPolicy" | "dnsConfig" | "imagePullSecrets" | "runtimeClassName" => ChangeKind::Config,
+        "nodeSelector" | "affinity" | "tolerations" | "topologySpreadConstraints" | "nodeName" | "schedulerName" | "priorityClassName" => {
+            ChangeKind::Placement
+        }
+        "securityContext" | "serviceAccountName" | "hostNetwork" | "dnsPolicy" | "dnsConfig" | "imagePullSecrets" | "runtimeClassName" => {
+            ChangeKind::Config
+        }
         _ => ChangeKind::Other,
     }
 }

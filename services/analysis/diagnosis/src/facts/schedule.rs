@@ -14,9 +14,18 @@ pub(crate) enum Refusal {
     NoMatch,
     Cordoned,
     /// A taint that the pod does not tolerate.
-    Taint { key: String, value: String, effect: String },
+    Taint {
+        key: String,
+        value: String,
+        effect: String,
+    },
     /// Resources: wanted, free now, and what the node offers in all.
-    Short { resource: String, wanted: f64, free: f64, allocatable: f64 },
+    Short {
+        resource: String,
+        wanted: f64,
+        free: f64,
+        allocatable: f64,
+    },
 }
 
 /// One node with everything that speaks against it.
@@ -70,7 +79,10 @@ fn refusals(facts: &Facts, node: &Object, spec: &Value, wanted: &BTreeMap<String
     for taint in node.list_at("/spec/taints") {
         let part = |k: &str| taint[k].as_str().unwrap_or_default().to_owned();
         let (key, value, effect) = (part("key"), part("value"), part("effect"));
-        if effect != "PreferNoSchedule" && key != "node.kubernetes.io/unschedulable" && !tolerations.iter().any(|t| tolerates(t, &key, &value, &effect)) {
+        if effect != "PreferNoSchedule"
+            && key != "node.kubernetes.io/unschedulable"
+            && !tolerations.iter().any(|t| tolerates(t, &key, &value, &effect))
+        {
             found.push(Refusal::Taint { key, value, effect });
         }
     }
@@ -108,7 +120,8 @@ pub(crate) fn selector_matches_node(node: &Object, spec: &Value) -> bool {
 }
 
 fn term_matches(term: &Value, node: &Object, labels: &BTreeMap<&str, &str>) -> bool {
-    let expressions = term["matchExpressions"].as_array().into_iter().flatten().all(|e| expression(e, labels.get(e["key"].as_str().unwrap_or_default()).copied()));
+    let expressions =
+        term["matchExpressions"].as_array().into_iter().flatten().all(|e| expression(e, labels.get(e["key"].as_str().unwrap_or_default()).copied()));
     let fields = term["matchFields"].as_array().into_iter().flatten().all(|e| expression(e, Some(node.name())));
     expressions && fields
 }
@@ -139,5 +152,13 @@ pub(crate) fn blames_spread(message: &str) -> bool {
 
 /// Whether a scheduler message blames volumes.
 pub(crate) fn blames_volume(message: &str) -> bool {
-    ["unbound immediate PersistentVolumeClaims", "volume node affinity conflict", "persistentvolumeclaim \"", "available persistent volumes", "volume limits"].iter().any(|w| message.contains(w))
+    [
+        "unbound immediate PersistentVolumeClaims",
+        "volume node affinity conflict",
+        "persistentvolumeclaim \"",
+        "available persistent volumes",
+        "volume limits",
+    ]
+    .iter()
+    .any(|w| message.contains(w))
 }

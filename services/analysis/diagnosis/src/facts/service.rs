@@ -112,7 +112,8 @@ pub(crate) fn of_workload<'a>(facts: &'a Facts, workload: &workload::Workload<'a
 
 /// Ready addresses behind a Service, from its EndpointSlices; `None` if there is no slice to read.
 pub(crate) fn ready_endpoints(facts: &Facts, service: &Object) -> Option<usize> {
-    let mut slices = facts.store.list("EndpointSlice", service.namespace()).filter(|s| s.label("kubernetes.io/service-name") == Some(service.name())).peekable();
+    let mut slices =
+        facts.store.list("EndpointSlice", service.namespace()).filter(|s| s.label("kubernetes.io/service-name") == Some(service.name())).peekable();
     slices.peek()?;
     let ready = |e: &&Value| e["conditions"]["ready"] != false;
     Some(slices.map(|s| s.list_at("/endpoints").iter().filter(ready).map(|e| e["addresses"].as_array().map_or(1, Vec::len)).sum::<usize>()).sum())
@@ -129,7 +130,11 @@ pub(crate) struct Port<'a> {
 /// The ports of a Service.
 pub(crate) fn ports(service: &Object) -> Vec<Port<'_>> {
     let port = |p: &Value| u16::try_from(p["port"].as_i64()?).ok();
-    service.list_at("/spec/ports").iter().filter_map(|p| Some(Port { port: port(p)?, name: p["name"].as_str().unwrap_or_default(), target: &p["targetPort"] })).collect()
+    service
+        .list_at("/spec/ports")
+        .iter()
+        .filter_map(|p| Some(Port { port: port(p)?, name: p["name"].as_str().unwrap_or_default(), target: &p["targetPort"] }))
+        .collect()
 }
 
 /// The container port number that a Service port leads to; `None` if a named port is declared nowhere.

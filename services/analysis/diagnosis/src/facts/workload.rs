@@ -84,7 +84,10 @@ impl<'a> Workload<'a> {
     /// Whether everything that should run is ready and nothing of it is unwell.
     pub(crate) fn is_healthy(&self, now: Timestamp) -> bool {
         match self.kind() {
-            "Job" => self.object.condition("Complete").is_some_and(|c| c["status"] == "True") || (!job_failed(self.object) && self.failing_pods(now).is_empty()),
+            "Job" => {
+                self.object.condition("Complete").is_some_and(|c| c["status"] == "True")
+                    || (!job_failed(self.object) && self.failing_pods(now).is_empty())
+            }
             "CronJob" => self.failing_pods(now).is_empty(),
             "Pod" => !pod::is_unhealthy(self.object, now),
             _ => {

@@ -55,7 +55,7 @@ impl Finding {
     }
 
     /// Marks it as a symptom.
-    pub(crate) fn as_symptom(mut self) -> Self {
+    pub(crate) fn symptomatic(mut self) -> Self {
         self.symptom = true;
         self
     }

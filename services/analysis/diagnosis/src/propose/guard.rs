@@ -9,7 +9,14 @@ use crate::facts::Facts;
 const MEMORY_DAYS: i64 = 7;
 
 /// The proposals for a cause as they may be shown: redirected to the source, without what failed before, never empty.
-pub(crate) fn settle(facts: &Facts, category: Category, object: &ObjectRef, confidence: f64, act_above: f64, proposed: Vec<ProposedAction>) -> Vec<ProposedAction> {
+pub(crate) fn settle(
+    facts: &Facts,
+    category: Category,
+    object: &ObjectRef,
+    confidence: f64,
+    act_above: f64,
+    proposed: Vec<ProposedAction>,
+) -> Vec<ProposedAction> {
     if category == Category::NoFault {
         return vec![action("no_action", object, serde_json::json!({})).effect("nothing is changed").done()];
     }
@@ -24,17 +31,25 @@ pub(crate) fn settle(facts: &Facts, category: Category, object: &ObjectRef, conf
             continue;
         }
         if let Some(past) = failed_before(facts, &proposal) {
-            settled.push(escalate(object, format!("{} on {} was tried before and did not last: {past}", proposal.action, proposal.target), vec![
-                format!("find out why {} did not help before it is tried again", proposal.action),
-                format!("look at {} and at who changes it", proposal.target),
-            ]));
+            settled.push(escalate(
+                object,
+                format!("{} on {} was tried before and did not last: {past}", proposal.action, proposal.target),
+                vec![
+                    format!("find out why {} did not help before it is tried again", proposal.action),
+                    format!("look at {} and at who changes it", proposal.target),
+                ],
+            ));
             continue;
         }
         settled.push(source::redirect(facts, category, proposal));
     }
     if settled.is_empty() {
         let reason = if unsure { "the facts do not single out one cause" } else { "no safe action is known for this cause" };
-        settled.push(escalate(object, reason, vec![format!("look into {object}"), "decide between the candidates with the questions listed".to_owned()]));
+        settled.push(escalate(
+            object,
+            reason,
+            vec![format!("look into {object}"), "decide between the candidates with the questions listed".to_owned()],
+        ));
     }
     settled.dedup_by(|a, b| a.action == b.action && a.target.same_object(&b.target));
     settled

@@ -142,7 +142,9 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_names_nothing_that_destroys() {
         assert!(ACTIONS.windows(2).all(|w| w[0].name < w[1].name));
-        for forbidden in ["delete_pvc", "delete_namespace", "delete_node", "delete_secret", "drain_node", "delete_service", "delete_webhook_configuration"] {
+        for forbidden in
+            ["delete_pvc", "delete_namespace", "delete_node", "delete_secret", "drain_node", "delete_service", "delete_webhook_configuration"]
+        {
             assert!(lookup(forbidden).is_none(), "{forbidden}");
         }
     }

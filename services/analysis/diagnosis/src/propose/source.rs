@@ -7,7 +7,8 @@ use super::{action, escalate, lookup};
 use crate::facts::{
     Facts, managed,
     owner::{self, Manager},
-    revision, workload::Workload,
+    revision,
+    workload::Workload,
 };
 
 /// Seconds between a deployment of the source and the change it made.
@@ -67,7 +68,10 @@ fn argo(facts: &Facts, object: &Object, app: &ObjectRef, proposal: ProposedActio
         let branch = application.and_then(|a| a.str_at("/spec/source/targetRevision")).unwrap_or_default();
         let params = json!({ "commit": short(&last.revision), "revert_to": short(&before.revision), "repository": repo, "branch": branch });
         return action("git_revert", app, params)
-            .when(true, format!("the fault came with the sync of {} at {}", short(&last.revision), last.at.map(|t| t.to_string()).unwrap_or_default()))
+            .when(
+                true,
+                format!("the fault came with the sync of {} at {}", short(&last.revision), last.at.map(|t| t.to_string()).unwrap_or_default()),
+            )
             .when(true, format!("{} was deployed before", short(&before.revision)))
             .effect(format!("Argo CD syncs {object} back to its last good state", object = object.reference()))
             .steps(vec![format!("git revert {} on {branch} of {repo}", short(&last.revision)), format!("let {app} sync and become Healthy")])
@@ -125,7 +129,8 @@ fn helm(facts: &Facts, category: Category, object: &Object, release: &str, names
     let history = owner::helm_history(facts, release, namespace);
     let last = history.last();
     let good = history.iter().rev().skip(1).find(|r| matches!(r.status.as_str(), "superseded" | "deployed" | ""));
-    let came_with_it = last.and_then(|l| l.at).zip(changed_at(facts, object)).is_some_and(|(a, b)| (a.as_second() - b.as_second()).abs() <= SAME_CHANGE_S);
+    let came_with_it =
+        last.and_then(|l| l.at).zip(changed_at(facts, object)).is_some_and(|(a, b)| (a.as_second() - b.as_second()).abs() <= SAME_CHANGE_S);
     if let (Some(last), Some(good)) = (last, good)
         && comes_with_a_release(category)
         && came_with_it

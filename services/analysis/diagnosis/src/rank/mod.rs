@@ -18,7 +18,9 @@ pub(crate) struct Ranked {
 /// Findings, the root first.
 ///
 /// A symptom is left out if a cause was found beyond it. Among causes the likelier one leads; the one closer to the alert breaks ties.
-pub(crate) fn rank(graph: &Graph) -> Vec<Ranked> {
+///
+/// `doubt` scales all confidences down: what could not be read might say otherwise.
+pub(crate) fn rank(graph: &Graph, doubt: f64) -> Vec<Ranked> {
     let mut all: Vec<Ranked> = Vec::new();
     for (node, n) in graph.nodes.iter().enumerate() {
         for finding in &n.report.findings {
@@ -26,7 +28,7 @@ pub(crate) fn rank(graph: &Graph) -> Vec<Ranked> {
                 continue;
             }
             let finding = if n.depth > 0 { as_dependency(graph, finding) } else { finding.clone() };
-            let confidence = (finding.confidence * n.strength).clamp(0.0, 0.99);
+            let confidence = (finding.confidence * n.strength * doubt).clamp(0.0, 0.99);
             all.push(Ranked { finding, node, confidence });
         }
     }

@@ -57,12 +57,19 @@ fn backend(case: &Case<'_>, message: &str) -> Option<Finding> {
         let at = config.map_or(service.clone(), Object::reference);
         let summary = format!("admission webhook calls {service}, which has no backend");
         let steps = vec![format!("bring the backend of {service} back"), "do not remove the webhook: it is a control".to_owned()];
-        return Some(with_config(Finding::new(Category::AdmissionWebhookDown, &at, 0.9, summary)).propose(propose::escalate(&at, "the webhook's backend is missing", steps)));
+        return Some(with_config(Finding::new(Category::AdmissionWebhookDown, &at, 0.9, summary)).propose(propose::escalate(
+            &at,
+            "the webhook's backend is missing",
+            steps,
+        )));
     };
     let reference = workload.reference();
     let summary = format!("pods are refused because the admission webhook behind {service} has no running backend");
-    let finding = with_config(Finding::new(Category::AdmissionWebhookDown, &reference, 0.97, summary))
-        .because(&reference, EvidenceSource::Status, format!("{} of {} replicas ready", workload.ready(), workload.desired()));
+    let finding = with_config(Finding::new(Category::AdmissionWebhookDown, &reference, 0.97, summary)).because(
+        &reference,
+        EvidenceSource::Status,
+        format!("{} of {} replicas ready", workload.ready(), workload.desired()),
+    );
     if workload.desired() == 0 {
         return Some(finding.propose(scale::restore(facts, workload)));
     }
@@ -73,7 +80,14 @@ fn backend(case: &Case<'_>, message: &str) -> Option<Finding> {
 fn deeper(case: &Case<'_>, workload: &Workload<'_>, finding: Finding) -> Finding {
     let backend = Case::new(case.facts, workload.clone(), false);
     let mut report = Report::default();
-    for rule in [super::image::examine, super::config::examine, super::oom::examine, super::probe::examine, super::rollout::examine, super::scheduling::examine] {
+    for rule in [
+        super::image::examine,
+        super::config::examine,
+        super::oom::examine,
+        super::probe::examine,
+        super::rollout::examine,
+        super::scheduling::examine,
+    ] {
         rule(&backend, &mut report);
     }
     let best = report.findings.into_iter().max_by(|a, b| a.confidence.total_cmp(&b.confidence));
@@ -86,6 +100,10 @@ fn deeper(case: &Case<'_>, workload: &Workload<'_>, finding: Finding) -> Finding
             finding.confidence = finding.confidence.min(cause.confidence);
             finding
         }
-        None => finding.propose(propose::escalate(&reference, "the webhook's backend does not run", vec![format!("find out why {reference} is not ready")])),
+        None => finding.propose(propose::escalate(
+            &reference,
+            "the webhook's backend does not run",
+            vec![format!("find out why {reference} is not ready")],
+        )),
     }
 }

@@ -34,7 +34,12 @@ fn reason<'a>(hpa: &'a Object, kind: &str, status: &str) -> Option<(&'a str, &'a
 /// A utilisation target without a request to relate it to.
 fn cannot_compute(hpa: &Object, workload: Option<&Workload<'_>>) -> Option<Finding> {
     let (why, message) = reason(hpa, "ScalingActive", "False")?;
-    let resources: Vec<&str> = hpa.list_at("/spec/metrics").iter().filter(|m| m["resource"]["target"]["type"] == "Utilization").filter_map(|m| m["resource"]["name"].as_str()).collect();
+    let resources: Vec<&str> = hpa
+        .list_at("/spec/metrics")
+        .iter()
+        .filter(|m| m["resource"]["target"]["type"] == "Utilization")
+        .filter_map(|m| m["resource"]["name"].as_str())
+        .collect();
     let workload = workload?;
     let reference = workload.reference();
     let containers = workload.object.pod_spec()?["containers"].as_array()?;
@@ -44,9 +49,14 @@ fn cannot_compute(hpa: &Object, workload: Option<&Workload<'_>>) -> Option<Findi
         return None;
     }
     let names: Vec<&str> = missing.iter().filter_map(|c| c["name"].as_str()).collect();
-    let mut finding = Finding::new(Category::HpaNoRequests, &reference, if message.contains("missing request") { 0.97 } else { 0.9 }, format!("container(s) {} have no request for {}, so utilisation cannot be computed", names.join(", "), resources.join(", ")))
-        .because(&hpa.reference(), EvidenceSource::Status, format!("ScalingActive=False {why}: {message}"))
-        .because(&reference, EvidenceSource::Spec, format!("no requests for {} on {}", resources.join(", "), names.join(", ")));
+    let mut finding = Finding::new(
+        Category::HpaNoRequests,
+        &reference,
+        if message.contains("missing request") { 0.97 } else { 0.9 },
+        format!("container(s) {} have no request for {}, so utilisation cannot be computed", names.join(", "), resources.join(", ")),
+    )
+    .because(&hpa.reference(), EvidenceSource::Status, format!("ScalingActive=False {why}: {message}"))
+    .because(&reference, EvidenceSource::Spec, format!("no requests for {} on {}", resources.join(", "), names.join(", ")));
     for container in missing {
         let mut requests = serde_json::Map::new();
         for resource in resources.iter().filter(|r| container["resources"]["requests"][**r].is_null()) {
@@ -78,9 +88,14 @@ fn at_ceiling(facts: &Facts, hpa: &Object, workload: Option<&Workload<'_>>) -> O
     let spec = workload.and_then(|w| w.object.pod_spec());
     let room = spec.map(|s| capacity::room_for(facts, s, 1_000));
     let fits = room.is_none_or(|r| i64::try_from(r).unwrap_or(i64::MAX) >= step - current);
-    let finding = Finding::new(Category::HpaMaxTooLow, &reference, if real { 0.96 } else { 0.85 }, format!("the load asks for {wanted} replicas, the ceiling is {max}"))
-        .because(&reference, EvidenceSource::Status, format!("{current} of at most {max} replicas{text}"))
-        .because_some(&reference, EvidenceSource::Status, limited.map(|(r, m)| format!("ScalingLimited {r}: {m}")));
+    let finding = Finding::new(
+        Category::HpaMaxTooLow,
+        &reference,
+        if real { 0.96 } else { 0.85 },
+        format!("the load asks for {wanted} replicas, the ceiling is {max}"),
+    )
+    .because(&reference, EvidenceSource::Status, format!("{current} of at most {max} replicas{text}"))
+    .because_some(&reference, EvidenceSource::Status, limited.map(|(r, m)| format!("ScalingLimited {r}: {m}")));
     Some(
         finding.propose(
             propose::action("patch_hpa_max", &reference, json!({ "max_replicas": step }))

@@ -27,8 +27,11 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
 fn missing(case: &Case<'_>, report: &mut Report) {
     for object in &case.failing {
         let Some(spec) = object.at("/spec") else { continue };
-        let broken: Vec<(Reference, Broken)> =
-            refs::references(spec, object.namespace()).into_iter().filter(|r| r.place != "imagePullSecrets").filter_map(|r| refs::broken(case.facts, &r).map(|b| (r, b))).collect();
+        let broken: Vec<(Reference, Broken)> = refs::references(spec, object.namespace())
+            .into_iter()
+            .filter(|r| r.place != "imagePullSecrets")
+            .filter_map(|r| refs::broken(case.facts, &r).map(|b| (r, b)))
+            .collect();
         let said = said_missing(case, object);
         let started = pod::containers(object).iter().any(|c| c.is_running() || c.last_end().is_some());
         for (reference, what) in broken {
@@ -51,13 +54,17 @@ fn missing(case: &Case<'_>, report: &mut Report) {
 
 /// What the kubelet says is missing.
 fn said_missing(case: &Case<'_>, object: &Object) -> Vec<String> {
-    let waits = pod::containers(object).into_iter().filter(|c| c.waiting_reason() == "CreateContainerConfigError").map(|c| c.waiting_message().to_owned());
+    let waits =
+        pod::containers(object).into_iter().filter(|c| c.waiting_reason() == "CreateContainerConfigError").map(|c| c.waiting_message().to_owned());
     let events = case
         .facts
         .events_of(&object.reference())
         .filter(|e| matches!(e.reason.as_str(), "FailedMount" | "Failed") && case.facts.is_recent(e, 3_600))
         .map(|e| e.message.clone());
-    let names = |m: &String| (m.contains("configmap") || m.contains("secret")) && (m.contains("not found") || m.contains("couldn't find key") || m.contains("non-existent config key"));
+    let names = |m: &String| {
+        (m.contains("configmap") || m.contains("secret"))
+            && (m.contains("not found") || m.contains("couldn't find key") || m.contains("non-existent config key"))
+    };
     let mut all: Vec<String> = waits.chain(events).filter(names).collect();
     all.reverse();
     all
@@ -69,7 +76,14 @@ fn said_only(case: &Case<'_>, object: &Object, said: &str) -> Option<Finding> {
     let known = refs::references(object.at("/spec")?, object.namespace());
     let stated = |q: &&str| said.contains(&format!("{} \"{q}\" not found", kind.to_lowercase()));
     let name = text::quoted(said).into_iter().find(|q| known.iter().any(|r| r.object.name == *q) || stated(q))?;
-    let reference = Reference { object: ObjectRef::new(kind, object.namespace(), name), key: None, place: "the pod template".into(), optional: false, container: None, mounts: Vec::new() };
+    let reference = Reference {
+        object: ObjectRef::new(kind, object.namespace(), name),
+        key: None,
+        place: "the pod template".into(),
+        optional: false,
+        container: None,
+        mounts: Vec::new(),
+    };
     Some(missing_finding(case, object, &reference, &Broken::Absent, Some(&said.to_owned())))
 }
 
@@ -80,8 +94,11 @@ fn missing_finding(case: &Case<'_>, object: &Object, reference: &Reference, what
         Broken::Absent => format!("{} is named by {} and does not exist", reference.object, reference.place),
         Broken::KeyAbsent(key) => format!("{} lacks the key {key} that {} wants", reference.object, reference.place),
     };
-    let mut finding = Finding::new(category, &reference.object, if said.is_some() { 0.97 } else { 0.93 }, summary.clone())
-        .because(&case.reference(), EvidenceSource::Spec, summary);
+    let mut finding = Finding::new(category, &reference.object, if said.is_some() { 0.97 } else { 0.93 }, summary.clone()).because(
+        &case.reference(),
+        EvidenceSource::Spec,
+        summary,
+    );
     if let Some(said) = said {
         finding = finding.because(&object.reference(), EvidenceSource::Event, said.clone());
     }
@@ -140,7 +157,8 @@ fn bad_content(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let changed = managed::last_write(map);
-    let recent = changed.and_then(|w| w.at).zip(case.onset()).is_some_and(|(at, onset)| (-3_600..=86_400).contains(&(onset.as_second() - at.as_second())));
+    let recent =
+        changed.and_then(|w| w.at).zip(case.onset()).is_some_and(|(at, onset)| (-3_600..=86_400).contains(&(onset.as_second() - at.as_second())));
     let named = basis == Basis::Token || basis == Basis::Path;
     let confidence = match (named, recent) {
         (true, true) => 0.96,

@@ -19,13 +19,21 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
         let reference = case.reference();
         let what = meaning(end.exit_code, end.reason);
         let finding = Finding::new(Category::ApplicationError, &reference, 0.45, format!("container {} keeps ending: {what}", container.name))
-            .as_symptom()
-            .because(&object.reference(), EvidenceSource::Status, format!("container {} exit code {} ({}), {} restarts", container.name, end.exit_code, end.reason, container.restarts()));
-        let line = hits.first().map(|h| h.line.clone()).or_else(|| case.facts.logs.get(case.namespace(), object.name(), container.name)?.last_line.clone());
+            .symptomatic()
+            .because(
+                &object.reference(),
+                EvidenceSource::Status,
+                format!("container {} exit code {} ({}), {} restarts", container.name, end.exit_code, end.reason, container.restarts()),
+            );
+        let line =
+            hits.first().map(|h| h.line.clone()).or_else(|| case.facts.logs.get(case.namespace(), object.name(), container.name)?.last_line.clone());
         report.find(finding.because_some(&object.reference(), EvidenceSource::Log, line).propose(propose::escalate(
             &reference,
             "the application fails for a reason that the cluster's state does not hold",
-            vec![format!("read the log of container {} of {}", container.name, object.reference()), "look for what changed in the application or in what it needs".to_owned()],
+            vec![
+                format!("read the log of container {} of {}", container.name, object.reference()),
+                "look for what changed in the application or in what it needs".to_owned(),
+            ],
         )));
         return;
     }
@@ -37,7 +45,7 @@ fn not_ready(case: &Case<'_>, report: &mut Report) {
     let Some(object) = case.failing.first() else { return };
     let reference = case.reference();
     let condition = object.condition("Ready").and_then(|c| c["message"].as_str()).unwrap_or_default();
-    let mut finding = Finding::new(Category::Unknown, &reference, 0.3, "pods are not ready and the facts do not tell why").as_symptom();
+    let mut finding = Finding::new(Category::Unknown, &reference, 0.3, "pods are not ready and the facts do not tell why").symptomatic();
     if !condition.is_empty() {
         finding = finding.because(&object.reference(), EvidenceSource::Status, condition);
     }
@@ -50,7 +58,8 @@ fn not_ready(case: &Case<'_>, report: &mut Report) {
 /// The runtime could not start the command, and there is no earlier revision to compare with.
 fn start_error(case: &Case<'_>, object: &kubernaut_core::model::Object, container: &crate::facts::pod::Container<'_>, report: &mut Report) {
     let Some(end) = container.last_end() else { return };
-    let cannot_start = matches!(end.exit_code, 126..=128) && (end.exit_code != 128 || end.reason == "StartError" || end.reason == "ContainerCannotRun");
+    let cannot_start =
+        matches!(end.exit_code, 126..=128) && (end.exit_code != 128 || end.reason == "StartError" || end.reason == "ContainerCannotRun");
     if !cannot_start || case.blamed_rollout().is_some() {
         return;
     }

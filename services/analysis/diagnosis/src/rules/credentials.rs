@@ -27,13 +27,18 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     let reference = secret.object.clone();
     let found = case.facts.store.find(&reference);
     let changed = found.and_then(managed::changed_at).filter(|at| case.facts.age_s(*at) < 7 * 86_400);
-    let rotated = found.is_some_and(|s| managed::last_write(s).and_then(|w| w.at).zip(s.created_at()).is_some_and(|(w, c)| w > c)) && changed.is_some();
+    let rotated =
+        found.is_some_and(|s| managed::last_write(s).and_then(|w| w.at).zip(s.created_at()).is_some_and(|(w, c)| w > c)) && changed.is_some();
     let confidence = if rotated { 0.94 } else { 0.86 };
     let mut finding = Finding::new(Category::BadCredentials, &reference, confidence, format!("the credentials in {} are refused", reference.name))
         .because(&object.reference(), EvidenceSource::Log, hit.line.clone())
         .because(&case.reference(), EvidenceSource::Spec, format!("{} is used by {}", reference, secret.place));
     if let Some(write) = found.and_then(managed::last_write) {
-        finding = finding.because(&reference, EvidenceSource::Spec, format!("last changed by {} at {}", write.manager, write.at.map(|t| t.to_string()).unwrap_or_default()));
+        finding = finding.because(
+            &reference,
+            EvidenceSource::Spec,
+            format!("last changed by {} at {}", write.manager, write.at.map(|t| t.to_string()).unwrap_or_default()),
+        );
     }
     let brought = case.rollout().and_then(|r| {
         let mentions = |v: &Option<serde_json::Value>| v.as_ref().is_some_and(|v| v.to_string().contains(&format!("\"{}\"", reference.name)));
@@ -49,7 +54,10 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
             propose::action("restore_secret", &reference, json!({}))
                 .when(false, "the value that was accepted before is known")
                 .effect("the login is accepted")
-                .steps(vec![format!("put the valid credentials into {reference}"), format!("restart {} if it reads them only at its start", case.reference())])
+                .steps(vec![
+                    format!("put the valid credentials into {reference}"),
+                    format!("restart {} if it reads them only at its start", case.reference()),
+                ])
                 .done(),
         ),
     );
@@ -58,14 +66,24 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
 /// The Secret whose content is refused: the one the line's user or peer points to, else the only one, else one that looks like a password.
 fn secret_for(case: &Case<'_>, object: &Object, hit: &Hit) -> Option<Reference> {
     let spec = object.at("/spec").or_else(|| case.workload.object.pod_spec())?;
-    let all: Vec<Reference> = refs::references(spec, object.namespace()).into_iter().filter(|r| r.object.kind == "Secret" && r.place != "imagePullSecrets").collect();
+    let all: Vec<Reference> =
+        refs::references(spec, object.namespace()).into_iter().filter(|r| r.object.kind == "Secret" && r.place != "imagePullSecrets").collect();
     let exists = |r: &&Reference| !case.facts.store.is_absent("Secret", r.object.namespace.as_deref(), &r.object.name);
     let line = hit.line.to_lowercase();
-    let words: Vec<String> = text::quoted(&hit.line).iter().map(|q| q.to_lowercase()).chain(hit.hosts.iter().map(|h| h.name.split('.').next().unwrap_or_default().to_owned())).filter(|w| w.len() > 2).collect();
+    let words: Vec<String> = text::quoted(&hit.line)
+        .iter()
+        .map(|q| q.to_lowercase())
+        .chain(hit.hosts.iter().map(|h| h.name.split('.').next().unwrap_or_default().to_owned()))
+        .filter(|w| w.len() > 2)
+        .collect();
     let score = |r: &Reference| {
         let name = format!("{} {} {}", r.object.name, r.place, r.key.clone().unwrap_or_default()).to_lowercase();
         let named = words.iter().filter(|w| name.contains(w.as_str())).count() * 4;
-        let product = ["postgres", "mysql", "mongo", "redis", "rabbit", "kafka", "ldap", "smtp"].iter().filter(|p| line.contains(*p) && name.contains(*p)).count() * 2;
+        let product = ["postgres", "mysql", "mongo", "redis", "rabbit", "kafka", "ldap", "smtp"]
+            .iter()
+            .filter(|p| line.contains(*p) && name.contains(*p))
+            .count()
+            * 2;
         let secretive = usize::from(["pass", "pwd", "cred", "token", "auth", "key"].iter().any(|p| name.contains(p)));
         named + product + secretive
     };

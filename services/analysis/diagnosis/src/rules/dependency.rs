@@ -110,7 +110,8 @@ fn declared(case: &Case<'_>, complains: bool, line: Option<(&Object, &Hit)>, rep
     for dependency in deps::dependencies(case.facts, &case.workload) {
         let Some(service) = dependency.service() else { continue };
         let down = is_down(case.facts, service);
-        let troubled = || case.facts.store.find(service).is_some_and(|s| service::workloads(case.facts, s).iter().any(|w| is_troubled(case.facts, w)));
+        let troubled =
+            || case.facts.store.find(service).is_some_and(|s| service::workloads(case.facts, s).iter().any(|w| is_troubled(case.facts, w)));
         let strength = match (complains, down) {
             (true, true) => 0.95,
             (true, false) if troubled() => 0.94,
@@ -148,10 +149,11 @@ fn others(case: &Case<'_>, report: &mut Report) {
                 continue;
             }
             if let Some((object, hit)) = complaint_about(case.facts, &client, &peer) {
-                report.lead(
-                    Lead::new(&client.reference(), 0.93, format!("uses {peer} too, and reports errors about it"))
-                        .because(&object.reference(), EvidenceSource::Log, hit.line.clone()),
-                );
+                report.lead(Lead::new(&client.reference(), 0.93, format!("uses {peer} too, and reports errors about it")).because(
+                    &object.reference(),
+                    EvidenceSource::Log,
+                    hit.line.clone(),
+                ));
             }
         }
     }
@@ -177,30 +179,43 @@ fn wrong_port(case: &Case<'_>, host: &Host, peer: &ObjectRef) -> Option<Finding>
         return None;
     }
     let own = case.reference();
-    let others: Vec<u16> = deps::clients(case.facts, peer).into_iter().filter(|(w, _)| !w.reference().same_object(&own)).filter_map(|(_, d)| d.host.port).collect();
+    let others: Vec<u16> =
+        deps::clients(case.facts, peer).into_iter().filter(|(w, _)| !w.reference().same_object(&own)).filter_map(|(_, d)| d.host.port).collect();
     if !others.is_empty() && others.iter().all(|p| *p == port) {
         return None;
     }
     let dependency = deps::dependencies(case.facts, &case.workload).into_iter().find(|d| d.host.name == host.name && d.host.port == Some(port))?;
     // A rollout that brought the value is looked at as a bad release.
-    if case.rollout().is_some_and(|r| r.changes.iter().any(|c| c.after.as_ref().is_some_and(|v| v.to_string().contains(&format!("{}:{port}", host.name))))) {
+    if case
+        .rollout()
+        .is_some_and(|r| r.changes.iter().any(|c| c.after.as_ref().is_some_and(|v| v.to_string().contains(&format!("{}:{port}", host.name)))))
+    {
         return None;
     }
     let right = match ports.as_slice() {
         [only] => Some(only.port),
         many => others.first().copied().filter(|p| many.iter().any(|q| q.port == *p)),
     };
-    Some(wrong_value(case, &dependency.source, &format!("{}:{port}", host.name), right.map(|p| format!("{}:{p}", host.name)), format!("{peer} has no port {port}"), 0.9))
+    Some(wrong_value(
+        case,
+        &dependency.source,
+        &format!("{}:{port}", host.name),
+        right.map(|p| format!("{}:{p}", host.name)),
+        format!("{peer} has no port {port}"),
+        0.9,
+    ))
 }
 
 /// The client names a Service that does not exist, and one with nearly that name does.
 fn misspelt(case: &Case<'_>, host: &Host, missing: &ObjectRef) -> Option<Finding> {
-    let exists_as_workload = ["Deployment", "StatefulSet", "DaemonSet"].iter().any(|k| case.facts.store.get(k, missing.namespace.as_deref(), &missing.name).is_some());
+    let exists_as_workload =
+        ["Deployment", "StatefulSet", "DaemonSet"].iter().any(|k| case.facts.store.get(k, missing.namespace.as_deref(), &missing.name).is_some());
     if exists_as_workload {
         return None;
     }
     let dependency = deps::dependencies(case.facts, &case.workload).into_iter().find(|d| d.host.name == host.name)?;
-    let close: Vec<&Object> = case.facts.store.list("Service", missing.namespace.as_deref()).filter(|s| text::distance(s.name(), &missing.name, 2) <= 2).collect();
+    let close: Vec<&Object> =
+        case.facts.store.list("Service", missing.namespace.as_deref()).filter(|s| text::distance(s.name(), &missing.name, 2) <= 2).collect();
     let [only] = close.as_slice() else { return None };
     let right = host.name.replacen(&missing.name, only.name(), 1);
     Some(wrong_value(case, &dependency.source, &host.name, Some(right), format!("{missing} does not exist, {} does", only.reference()), 0.9))
@@ -213,16 +228,35 @@ fn wrong_value(case: &Case<'_>, source: &Source, wrong: &str, right: Option<Stri
     match source {
         Source::ConfigMap { name, key } => {
             let map = ObjectRef::new("ConfigMap", case.workload.namespace(), name.clone());
-            Finding::new(Category::ConfigError, &map, confidence, format!("key {key} names {wrong}: {why}")).because(&map, EvidenceSource::Spec, format!("key {key} holds {wrong}")).propose(
-                propose::action("patch_configmap", &map, json!({ "key": key, "replace": wrong, "with": to })).when(known, why).effect("the peer is reached").done(),
-            )
+            Finding::new(Category::ConfigError, &map, confidence, format!("key {key} names {wrong}: {why}"))
+                .because(&map, EvidenceSource::Spec, format!("key {key} holds {wrong}"))
+                .propose(
+                    propose::action("patch_configmap", &map, json!({ "key": key, "replace": wrong, "with": to }))
+                        .when(known, why)
+                        .effect("the peer is reached")
+                        .done(),
+                )
         }
-        Source::Env { container, name } => Finding::new(Category::BadReleaseEnv, &reference, confidence, format!("variable {name} names {wrong}: {why}"))
-            .because(&reference, EvidenceSource::Spec, format!("variable {name} of container {container} holds {wrong}"))
-            .propose(propose::action("patch_env", &reference, json!({ "container": container, "name": name, "replace": wrong, "with": to })).when(known, why).effect("the peer is reached").done()),
-        Source::Args { container } => Finding::new(Category::BadReleaseCommand, &reference, confidence, format!("the command of container {container} names {wrong}: {why}"))
-            .because(&reference, EvidenceSource::Spec, format!("the command of container {container} holds {wrong}"))
-            .propose(propose::action("patch_command", &reference, json!({ "container": container, "replace": wrong, "with": to })).when(known, why).effect("the peer is reached").done()),
+        Source::Env { container, name } => {
+            Finding::new(Category::BadReleaseEnv, &reference, confidence, format!("variable {name} names {wrong}: {why}"))
+                .because(&reference, EvidenceSource::Spec, format!("variable {name} of container {container} holds {wrong}"))
+                .propose(
+                    propose::action("patch_env", &reference, json!({ "container": container, "name": name, "replace": wrong, "with": to }))
+                        .when(known, why)
+                        .effect("the peer is reached")
+                        .done(),
+                )
+        }
+        Source::Args { container } => {
+            Finding::new(Category::BadReleaseCommand, &reference, confidence, format!("the command of container {container} names {wrong}: {why}"))
+                .because(&reference, EvidenceSource::Spec, format!("the command of container {container} holds {wrong}"))
+                .propose(
+                    propose::action("patch_command", &reference, json!({ "container": container, "replace": wrong, "with": to }))
+                        .when(known, why)
+                        .effect("the peer is reached")
+                        .done(),
+                )
+        }
     }
 }
 
@@ -237,8 +271,17 @@ fn outside(case: &Case<'_>, peers: &[(&Object, &Hit)], report: &mut Report) {
     }
     let reference = case.reference();
     report.find(
-        Finding::new(Category::DependencyFailure, &reference, 0.6, format!("{} cannot be reached; it is not part of what was read of the cluster", host.name))
-            .because(&object.reference(), EvidenceSource::Log, hit.line.clone())
-            .propose(propose::escalate(&reference, "a peer outside of the cluster does not answer", vec![format!("check {} and the way to it", host.name)])),
+        Finding::new(
+            Category::DependencyFailure,
+            &reference,
+            0.6,
+            format!("{} cannot be reached; it is not part of what was read of the cluster", host.name),
+        )
+        .because(&object.reference(), EvidenceSource::Log, hit.line.clone())
+        .propose(propose::escalate(
+            &reference,
+            "a peer outside of the cluster does not answer",
+            vec![format!("check {} and the way to it", host.name)],
+        )),
     );
 }

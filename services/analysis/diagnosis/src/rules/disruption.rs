@@ -12,7 +12,8 @@ use crate::{
 pub(super) fn examine(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     let Some(budget) = facts.store.find(subject) else { return };
     let number = |p: &str| budget.i64_at(&format!("/status/{p}"));
-    let (allowed, healthy, desired, expected) = (number("disruptionsAllowed"), number("currentHealthy"), number("desiredHealthy"), number("expectedPods"));
+    let (allowed, healthy, desired, expected) =
+        (number("disruptionsAllowed"), number("currentHealthy"), number("desiredHealthy"), number("expectedPods"));
     let behind: Vec<Workload<'_>> = focus(facts, subject).iter().filter_map(|r| Workload::find(facts, r)).collect();
     let unwell: Vec<&Workload<'_>> = behind.iter().filter(|w| !w.is_healthy(facts.now)).collect();
     for workload in &unwell {
@@ -29,7 +30,11 @@ pub(super) fn examine(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     if desired < expected || healthy < expected {
         return;
     }
-    let blocked = facts.events.iter().filter(|e| e.reason == "FailedEviction" && behind.iter().any(|w| w.pods.iter().any(|p| p.name() == e.object.name))).last();
+    let blocked = facts
+        .events
+        .iter()
+        .filter(|e| e.reason == "FailedEviction" && behind.iter().any(|w| w.pods.iter().any(|p| p.name() == e.object.name)))
+        .next_back();
     let mut finding = Finding::new(Category::PdbBlocksDrain, subject, 0.96, format!("the budget wants all {expected} pods, so none may be evicted"))
         .because(subject, EvidenceSource::Status, format!("{healthy} healthy of {expected}, {desired} wanted, 0 disruptions allowed"))
         .because(subject, EvidenceSource::Spec, bounds(budget));

@@ -40,9 +40,19 @@ fn failing(case: &Case<'_>, object: &Object, container: &Container<'_>) -> Optio
     }
     let code = container.last_end().map_or(0, |t| t.exit_code);
     let reference = case.reference();
-    let finding = Finding::new(Category::InitContainerFailure, &reference, 0.93, format!("init container {} ends with exit code {code}, so the pod never starts", container.name))
-        .because(&object.reference(), EvidenceSource::Status, format!("init container {} exit code {code}, {} restarts", container.name, container.restarts()));
-    let line = hits.first().map(|h| h.line.clone()).or_else(|| case.facts.logs.get(case.namespace(), object.name(), container.name)?.last_line.clone());
+    let finding = Finding::new(
+        Category::InitContainerFailure,
+        &reference,
+        0.93,
+        format!("init container {} ends with exit code {code}, so the pod never starts", container.name),
+    )
+    .because(
+        &object.reference(),
+        EvidenceSource::Status,
+        format!("init container {} exit code {code}, {} restarts", container.name, container.restarts()),
+    );
+    let line =
+        hits.first().map(|h| h.line.clone()).or_else(|| case.facts.logs.get(case.namespace(), object.name(), container.name)?.last_line.clone());
     let finding = finding.because_some(&object.reference(), EvidenceSource::Log, line);
     Some(with_way_back(case, container, finding, "the init container fails and no earlier revision without it is known"))
 }
@@ -54,18 +64,32 @@ fn hanging(case: &Case<'_>, object: &Object, container: &Container<'_>, since: k
     }
     let reference = case.reference();
     let minutes = case.facts.age_s(since) / 60;
-    let finding = Finding::new(Category::InitContainerHang, &reference, 0.94, format!("init container {} has been running for {minutes} minutes, so the pod never starts", container.name))
-        .because(&object.reference(), EvidenceSource::Status, format!("init container {} running since {since}, containers wait in PodInitializing", container.name))
-        .because(&reference, EvidenceSource::Spec, format!("command {}", container.spec["command"]));
+    let finding = Finding::new(
+        Category::InitContainerHang,
+        &reference,
+        0.94,
+        format!("init container {} has been running for {minutes} minutes, so the pod never starts", container.name),
+    )
+    .because(
+        &object.reference(),
+        EvidenceSource::Status,
+        format!("init container {} running since {since}, containers wait in PodInitializing", container.name),
+    )
+    .because(&reference, EvidenceSource::Spec, format!("command {}", container.spec["command"]));
     Some(with_way_back(case, container, finding, "the init container does not end and no earlier revision without it is known"))
 }
 
 fn with_way_back(case: &Case<'_>, container: &Container<'_>, finding: Finding, reason: &str) -> Finding {
-    let changed = case.rollout().filter(|r| r.proven.is_some()).and_then(|r| Some((r, r.changes.iter().find(|c| c.kind == ChangeKind::InitContainer || c.container.as_deref() == Some(container.name))?)));
+    let changed = case
+        .rollout()
+        .filter(|r| r.proven.is_some())
+        .and_then(|r| Some((r, r.changes.iter().find(|c| c.kind == ChangeKind::InitContainer || c.container.as_deref() == Some(container.name))?)));
     if let Some((rollout, change)) = changed {
-        let finding = finding
-            .because(&case.reference(), EvidenceSource::Revision, rollout::describe(rollout, change))
-            .because_some(&case.reference(), EvidenceSource::Revision, rollout.proven.clone());
+        let finding = finding.because(&case.reference(), EvidenceSource::Revision, rollout::describe(rollout, change)).because_some(
+            &case.reference(),
+            EvidenceSource::Revision,
+            rollout.proven.clone(),
+        );
         return rollout::with_undo(case, rollout, &[change], finding);
     }
     if let Some(rollout) = case.blamed_rollout().filter(|r| r.proven.is_some()) {

@@ -49,9 +49,17 @@ fn failed(case: &Case<'_>, report: &mut Report) {
     let text = if deadline { "the Job did not end within its deadline" } else { "all tries of the Job failed" };
     report.find(
         Finding::new(Category::ApplicationError, &reference, 0.4, text)
-            .as_symptom()
-            .because(&reference, EvidenceSource::Status, format!("Failed: {reason}, {}", condition.and_then(|c| c["message"].as_str()).unwrap_or_default()))
-            .propose(propose::escalate(&reference, text, vec!["read the log of the last try and remove the cause before it is run again".to_owned()])),
+            .symptomatic()
+            .because(
+                &reference,
+                EvidenceSource::Status,
+                format!("Failed: {reason}, {}", condition.and_then(|c| c["message"].as_str()).unwrap_or_default()),
+            )
+            .propose(propose::escalate(
+                &reference,
+                text,
+                vec!["read the log of the last try and remove the cause before it is run again".to_owned()],
+            )),
     );
 }
 
@@ -59,5 +67,9 @@ fn failed(case: &Case<'_>, report: &mut Report) {
 fn later_success<'a>(case: &Case<'a>) -> Option<&'a Object> {
     let owner = case.workload.object.controller().filter(|o| o.kind == "CronJob")?;
     let after = case.workload.object.created_at();
-    case.facts.store.children(&owner).filter(|j| j.kind() == "Job" && j.created_at() > after).find(|j| j.condition("Complete").is_some_and(|c| c["status"] == "True"))
+    case.facts
+        .store
+        .children(&owner)
+        .filter(|j| j.kind() == "Job" && j.created_at() > after)
+        .find(|j| j.condition("Complete").is_some_and(|c| c["status"] == "True"))
 }

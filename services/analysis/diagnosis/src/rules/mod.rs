@@ -98,7 +98,8 @@ impl<'a> Case<'a> {
         for object in &self.workload.pods {
             let failing = self.failing.iter().any(|p| p.name() == object.name());
             for (_, log) in self.facts.logs.of_pod(namespace, object.name()) {
-                let hits: Box<dyn Iterator<Item = &'a Hit>> = if failing { Box::new(log.hits().iter()) } else { Box::new(log.recent(self.facts.now, 900)) };
+                let hits: Box<dyn Iterator<Item = &'a Hit>> =
+                    if failing { Box::new(log.hits().iter()) } else { Box::new(log.recent(self.facts.now, 900)) };
                 found.extend(hits.map(|h| (*object, h)));
             }
         }

@@ -70,7 +70,14 @@ pub(super) fn between(facts: &Facts, client: &Workload<'_>, target: &Object, por
     Some(describe(client, policy, block.direction, &target.reference(), number, onset))
 }
 
-fn describe(client: &Workload<'_>, policy: &Object, direction: Direction, target: &ObjectRef, port: Option<u16>, onset: Option<Timestamp>) -> Finding {
+fn describe(
+    client: &Workload<'_>,
+    policy: &Object,
+    direction: Direction,
+    target: &ObjectRef,
+    port: Option<u16>,
+    onset: Option<Timestamp>,
+) -> Finding {
     let reference = policy.reference();
     let changed = managed::changed_at(policy);
     // A policy that came before the trouble by months did not cause it.
@@ -82,22 +89,37 @@ fn describe(client: &Workload<'_>, policy: &Object, direction: Direction, target
     };
     let peer: std::collections::BTreeMap<_, _> = client.pod_labels().into_iter().filter(|(k, _)| !k.contains("hash")).collect();
     let params = json!({ "direction": direction.as_str(), "peer": { "namespace": client.namespace(), "pod_labels": peer }, "to": target.to_string(), "port": port });
-    Finding::new(Category::NetworkPolicyBlock, &reference, confidence, format!("the policy stops {} of {} to {target}", direction.as_str(), client.reference()))
-        .because(&reference, EvidenceSource::Spec, format!("no {} rule lets {} pass on port {}", direction.as_str(), client.reference(), port.map_or_else(|| "any".to_owned(), |p| p.to_string())))
-        .because_some(&reference, EvidenceSource::Spec, changed.map(|c| format!("last changed at {c}")))
-        .because(target, EvidenceSource::Status, "has ready pods")
-        .propose(
-            propose::action("patch_network_policy", &reference, params)
-                .when(true, "only this connection is allowed, nothing else is opened")
-                .effect(format!("{} reaches {target}", client.reference()))
-                .done(),
-        )
+    Finding::new(
+        Category::NetworkPolicyBlock,
+        &reference,
+        confidence,
+        format!("the policy stops {} of {} to {target}", direction.as_str(), client.reference()),
+    )
+    .because(
+        &reference,
+        EvidenceSource::Spec,
+        format!(
+            "no {} rule lets {} pass on port {}",
+            direction.as_str(),
+            client.reference(),
+            port.map_or_else(|| "any".to_owned(), |p| p.to_string())
+        ),
+    )
+    .because_some(&reference, EvidenceSource::Spec, changed.map(|c| format!("last changed at {c}")))
+    .because(target, EvidenceSource::Status, "has ready pods")
+    .propose(
+        propose::action("patch_network_policy", &reference, params)
+            .when(true, "only this connection is allowed, nothing else is opened")
+            .effect(format!("{} reaches {target}", client.reference()))
+            .done(),
+    )
 }
 
 /// Egress rules without name resolution.
 fn name_lookup(case: &Case<'_>, object: &Object) -> Option<Finding> {
     let end = End::pod(object);
-    let selecting: Vec<&Object> = case.facts.store.list("NetworkPolicy", object.namespace()).filter(|p| netpol::selects(p, &end, Direction::Egress)).collect();
+    let selecting: Vec<&Object> =
+        case.facts.store.list("NetworkPolicy", object.namespace()).filter(|p| netpol::selects(p, &end, Direction::Egress)).collect();
     let allows = |p: &&Object| {
         p.list_at("/spec/egress").iter().any(|rule| {
             let ports = rule["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -115,10 +137,14 @@ fn name_lookup(case: &Case<'_>, object: &Object) -> Option<Finding> {
         Finding::new(Category::NetworkPolicyBlock, &reference, 0.93, "the policy stops name resolution")
             .because(&reference, EvidenceSource::Spec, "no egress rule allows port 53")
             .propose(
-                propose::action("patch_network_policy", &reference, json!({ "direction": "egress", "peer": { "namespace": "kube-system", "pod_labels": { "k8s-app": "kube-dns" } }, "port": 53 }))
-                    .when(true, "only name resolution is allowed, nothing else is opened")
-                    .effect("names resolve again")
-                    .done(),
+                propose::action(
+                    "patch_network_policy",
+                    &reference,
+                    json!({ "direction": "egress", "peer": { "namespace": "kube-system", "pod_labels": { "k8s-app": "kube-dns" } }, "port": 53 }),
+                )
+                .when(true, "only name resolution is allowed, nothing else is opened")
+                .effect("names resolve again")
+                .done(),
             ),
     )
 }

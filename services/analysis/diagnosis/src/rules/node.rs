@@ -35,7 +35,11 @@ pub(super) fn examine_pods(case: &Case<'_>, report: &mut Report) {
         let Some(node) = object.str_at("/spec/nodeName").and_then(|n| case.facts.store.get("Node", None, n)) else { continue };
         let lost = pod_lost(object);
         if !capacity::node_ready(node) {
-            report.lead(Lead::new(&node.reference(), 0.97, "the pod's node is not ready").because(&node.reference(), EvidenceSource::Status, ready_text(node)));
+            report.lead(Lead::new(&node.reference(), 0.97, "the pod's node is not ready").because(
+                &node.reference(),
+                EvidenceSource::Status,
+                ready_text(node),
+            ));
         } else if lost || object.str_at("/status/reason") == Some("Evicted") {
             report.lead(Lead::new(&node.reference(), 0.8, "the node ended the pod"));
         }
@@ -45,7 +49,11 @@ pub(super) fn examine_pods(case: &Case<'_>, report: &mut Report) {
         && !case.workload.is_healthy(case.facts.now)
         && let Some(node) = object.str_at("/spec/nodeName")
     {
-        report.lead(Lead::new(&ObjectRef::new("Node", None, node), 0.8, "the node evicted a pod").because(&object.reference(), EvidenceSource::Status, object.str_at("/status/message").unwrap_or_default()));
+        report.lead(Lead::new(&ObjectRef::new("Node", None, node), 0.8, "the node evicted a pod").because(
+            &object.reference(),
+            EvidenceSource::Status,
+            object.str_at("/status/message").unwrap_or_default(),
+        ));
     }
 }
 
@@ -98,12 +106,26 @@ fn disk_hog(facts: &Facts, node: &Object) -> Option<Finding> {
     let mut usage: Vec<(f64, &Object, String)> = here.iter().filter_map(|p| disk_usage(facts, p).map(|(u, why)| (u, *p, why))).collect();
     usage.sort_by(|a, b| b.0.total_cmp(&a.0));
     let total: f64 = usage.iter().map(|(u, _, _)| u).sum();
-    let (used, object, why) = usage.first().cloned().filter(|(u, _, _)| *u >= 0.5 * total && *u > 1_073_741_824.0).or_else(|| suspect(&here).map(|p| (0.0, p, String::new())))?;
+    let (used, object, why) = usage
+        .first()
+        .cloned()
+        .filter(|(u, _, _)| *u >= 0.5 * total && *u > 1_073_741_824.0)
+        .or_else(|| suspect(&here).map(|p| (0.0, p, String::new())))?;
     let owner = workload::owner_of(facts, object);
     let measured = used > 0.0;
-    let volumes: Vec<&str> = object.list_at("/spec/volumes").iter().filter(|v| v["emptyDir"].is_object() && v["emptyDir"]["sizeLimit"].is_null()).filter_map(|v| v["name"].as_str()).collect();
-    let mut finding = Finding::new(Category::EphemeralStorageHog, &owner, if measured { 0.95 } else { 0.6 }, format!("its pod {} uses most of the disk of {}", object.name(), node.name()))
-        .because(&node.reference(), EvidenceSource::Status, "DiskPressure=True");
+    let volumes: Vec<&str> = object
+        .list_at("/spec/volumes")
+        .iter()
+        .filter(|v| v["emptyDir"].is_object() && v["emptyDir"]["sizeLimit"].is_null())
+        .filter_map(|v| v["name"].as_str())
+        .collect();
+    let mut finding = Finding::new(
+        Category::EphemeralStorageHog,
+        &owner,
+        if measured { 0.95 } else { 0.6 },
+        format!("its pod {} uses most of the disk of {}", object.name(), node.name()),
+    )
+    .because(&node.reference(), EvidenceSource::Status, "DiskPressure=True");
     if measured {
         finding = finding.because(&object.reference(), EvidenceSource::Metric, why);
     }
@@ -128,7 +150,10 @@ fn limit_disk(facts: &Facts, node: &Object, object: &Object, owner: &ObjectRef, 
             .when(controlled, "a controller replaces the pod")
             .effect("the disk is freed, and the pod cannot fill it again")
             .irreversible()
-            .steps(vec!["what the pod holds in its emptyDir is lost; save it first if it is needed".to_owned(), format!("let {owner} ship or remove what it writes")])
+            .steps(vec![
+                "what the pod holds in its emptyDir is lost; save it first if it is needed".to_owned(),
+                format!("let {owner} ship or remove what it writes"),
+            ])
             .done(),
     )
 }
@@ -137,7 +162,13 @@ fn limit_disk(facts: &Facts, node: &Object, object: &Object, owner: &ObjectRef, 
 fn disk_usage(facts: &Facts, object: &Object) -> Option<(f64, String)> {
     let labels = [("namespace", object.namespace().unwrap_or_default()), ("pod", object.name())];
     for name in ["ephemeral_storage_pod_usage", "container_fs_usage_bytes"] {
-        let value = facts.series(name, &labels).iter().filter(|s| s.labels.values().any(|v| v == object.name())).filter_map(|s| s.values.last()).map(|(_, v)| *v).reduce(f64::max);
+        let value = facts
+            .series(name, &labels)
+            .iter()
+            .filter(|s| s.labels.values().any(|v| v == object.name()))
+            .filter_map(|s| s.values.last())
+            .map(|(_, v)| *v)
+            .reduce(f64::max);
         if let Some(value) = value {
             return Some((value, format!("{} of the node's disk in use", quantity::memory(value))));
         }
@@ -150,7 +181,10 @@ fn disk_usage(facts: &Facts, object: &Object) -> Option<(f64, String)> {
 /// Without figures: the only pod that may write without bound and that the kubelet does not evict.
 fn suspect<'a>(here: &[&'a Object]) -> Option<&'a Object> {
     let unbounded = |p: &&&Object| {
-        let open = p.list_at("/spec/volumes").iter().any(|v| v["emptyDir"].is_object() && v["emptyDir"]["sizeLimit"].is_null() && v["emptyDir"]["medium"] != "Memory");
+        let open = p
+            .list_at("/spec/volumes")
+            .iter()
+            .any(|v| v["emptyDir"].is_object() && v["emptyDir"]["sizeLimit"].is_null() && v["emptyDir"]["medium"] != "Memory");
         let bounded = p.list_at("/spec/containers").iter().all(|c| !c["resources"]["limits"]["ephemeral-storage"].is_null());
         open && !bounded && !pod::is_finished(p)
     };

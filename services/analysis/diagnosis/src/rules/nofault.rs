@@ -4,7 +4,7 @@ use kubernaut_core::model::{Category, EvidenceSource, ObjectRef};
 
 use super::Case;
 use crate::{
-    facts::{Facts, capacity, pod},
+    facts::{Facts, capacity, pod, service},
     graph::{Finding, Report},
 };
 
@@ -29,15 +29,20 @@ pub(super) fn workload(case: &Case<'_>, report: &mut Report) {
         (None, _) => 0.8,
     };
     // An alert about requests on a workload whose pods never faltered says something that pods do not show.
+    let blind = !facts.store.is_complete("Pod", workload.namespace());
+    let confidence = if blind { f64::min(confidence, 0.4) } else { confidence };
     let silent = calm_s.is_none() && facts.target.kind != "Pod";
     let confidence = if silent { f64::min(confidence, 0.65) } else { confidence };
     let state = match workload.kind() {
         "Job" | "CronJob" => "no failed run is open".to_owned(),
         _ => format!("{} of {} replicas ready", workload.ready(), workload.desired()),
     };
-    let mut finding = Finding::new(Category::NoFault, &reference, confidence, "the workload is well now").because(&reference, EvidenceSource::Status, state).as_symptom();
+    let mut finding = Finding::new(Category::NoFault, &reference, confidence, "the workload is well now")
+        .because(&reference, EvidenceSource::Status, state)
+        .symptomatic();
     if let Some(at) = last_end {
-        finding = finding.because(&reference, EvidenceSource::Status, format!("the last container ended at {at}, {} minutes ago", facts.age_s(at) / 60));
+        finding =
+            finding.because(&reference, EvidenceSource::Status, format!("the last container ended at {at}, {} minutes ago", facts.age_s(at) / 60));
     }
     if let Some(at) = warned {
         finding = finding.because(&reference, EvidenceSource::Event, format!("the last warning was at {at}"));
@@ -52,20 +57,33 @@ pub(super) fn workload(case: &Case<'_>, report: &mut Report) {
 pub(super) fn object(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     let Some(object) = facts.store.find(subject) else {
         let known = facts.store.is_complete(&subject.kind, subject.namespace.as_deref());
-        let (confidence, text) = if known { (0.5, "the alerted object does not exist any more") } else { (0.1, "the alerted object could not be read") };
-        report.find(Finding::new(Category::Unknown, subject, confidence, text).as_symptom().because(subject, EvidenceSource::Alert, text));
+        let (confidence, text) =
+            if known { (0.5, "the alerted object does not exist any more") } else { (0.1, "the alerted object could not be read") };
+        report.find(Finding::new(Category::Unknown, subject, confidence, text).symptomatic().because(subject, EvidenceSource::Alert, text));
         return;
     };
     let fine = match subject.kind.as_str() {
-        "Node" => (capacity::node_ready(object) && object.bool_at("/spec/unschedulable") != Some(true)).then(|| "Ready, under no pressure, takes pods".to_owned()),
+        "Node" => (capacity::node_ready(object) && object.bool_at("/spec/unschedulable") != Some(true))
+            .then(|| "Ready, under no pressure, takes pods".to_owned()),
         "PersistentVolumeClaim" => (object.str_at("/status/phase") == Some("Bound")).then(|| "bound".to_owned()),
         "PodDisruptionBudget" => object.i64_at("/status/disruptionsAllowed").filter(|n| *n > 0).map(|n| format!("{n} disruption(s) allowed")),
-        "HorizontalPodAutoscaler" => object.i64_at("/status/currentReplicas").zip(object.i64_at("/spec/maxReplicas")).filter(|(c, m)| c < m).map(|(c, m)| format!("{c} of at most {m} replicas")),
-        "Service" => crate::facts::service::ready_endpoints(facts, object).filter(|n| *n > 0).map(|n| format!("{n} ready endpoints")),
+        "HorizontalPodAutoscaler" => object
+            .i64_at("/status/currentReplicas")
+            .zip(object.i64_at("/spec/maxReplicas"))
+            .filter(|(c, m)| c < m)
+            .map(|(c, m)| format!("{c} of at most {m} replicas")),
+        "Service" => {
+            let by_pods = || Some(service::pods(facts, object).iter().filter(|p| pod::is_ready(p)).count());
+            service::ready_endpoints(facts, object).or_else(by_pods).filter(|n| *n > 0).map(|n| format!("{n} ready endpoints"))
+        }
         _ => None,
     };
     if let Some(text) = fine {
         let confidence = if subject.kind == "Service" { 0.6 } else { 0.85 };
-        report.find(Finding::new(Category::NoFault, subject, confidence, "nothing is wrong with the object now").as_symptom().because(subject, EvidenceSource::Status, text));
+        report.find(Finding::new(Category::NoFault, subject, confidence, "nothing is wrong with the object now").symptomatic().because(
+            subject,
+            EvidenceSource::Status,
+            text,
+        ));
     }
 }

@@ -21,7 +21,10 @@ use crate::{
 const LEAK_S: i64 = 1_800;
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
-    let killed = case.failing_containers().filter(|(_, c)| !c.init).find(|(_, c)| c.last_end().is_some_and(|t| t.is_oom()) && (c.is_crashing(case.facts.now) || !c.ready()));
+    let killed = case
+        .failing_containers()
+        .filter(|(_, c)| !c.init)
+        .find(|(_, c)| c.last_end().is_some_and(|t| t.is_oom()) && (c.is_crashing(case.facts.now) || !c.ready()));
     let recent = || {
         let fresh = |c: &Container<'_>| c.last_end().is_some_and(|t| t.is_oom() && t.finished.is_some_and(|f| case.facts.age_s(f) < 1_800));
         case.workload.live_pods().flat_map(|p| crate::facts::pod::containers(p).into_iter().map(move |c| (p, c))).find(|(_, c)| fresh(c))
@@ -38,7 +41,8 @@ fn cause(case: &Case<'_>, object: &Object, container: &Container<'_>) -> Finding
         return finding;
     }
     let trend = memory_trend(case, object, container);
-    let raised_in_vain = case.facts.history.iter().filter(|h| raised_memory(case, h)).filter(|h| matches!(h.outcome, Some(Outcome::Ineffective))).count();
+    let raised_in_vain =
+        case.facts.history.iter().filter(|h| raised_memory(case, h)).filter(|h| matches!(h.outcome, Some(Outcome::Ineffective))).count();
     let ran = container.last_end().and_then(|t| t.ran_s()).unwrap_or(0);
     let grows = trend.is_some_and(|t| t.span_s >= LEAK_S && t.rising >= 0.7 && t.slope > 0.0);
     if grows || raised_in_vain > 0 || (ran >= 2 * LEAK_S && container.restarts() >= 2 && trend.is_none()) {
@@ -51,7 +55,11 @@ fn killed(case: &Case<'_>, finding: Finding, object: &Object, container: &Contai
     let limit = container.spec["resources"]["limits"]["memory"].as_str().unwrap_or("none");
     let ran = container.last_end().and_then(|t| t.ran_s()).map(|s| format!(", {s} s after its start")).unwrap_or_default();
     let finding = finding
-        .because(&object.reference(), EvidenceSource::Status, format!("container {} OOMKilled (exit code 137){ran}, {} restarts", container.name, container.restarts()))
+        .because(
+            &object.reference(),
+            EvidenceSource::Status,
+            format!("container {} OOMKilled (exit code 137){ran}, {} restarts", container.name, container.restarts()),
+        )
         .because(&case.reference(), EvidenceSource::Spec, format!("container {} memory limit {limit}", container.name));
     let node = object.str_at("/spec/nodeName").and_then(|n| case.facts.store.get("Node", None, n));
     let pressure = node.and_then(|n| n.condition("MemoryPressure")?["status"].as_str().map(|s| (n.reference(), s.to_owned())));
@@ -76,8 +84,13 @@ fn release(case: &Case<'_>, object: &Object, container: &Container<'_>) -> Optio
     if let Some(change) = rollout.of(ChangeKind::Resources).find(own)
         && lowered_limit(change.before.as_ref(), change.after.as_ref())
     {
-        let finding = Finding::new(Category::OomLimitTooLow, &reference, 0.95, format!("revision {} lowered the memory limit of container {} below its need", rollout.current.number, container.name))
-            .because(&reference, EvidenceSource::Revision, rollout::describe(rollout, change));
+        let finding = Finding::new(
+            Category::OomLimitTooLow,
+            &reference,
+            0.95,
+            format!("revision {} lowered the memory limit of container {} below its need", rollout.current.number, container.name),
+        )
+        .because(&reference, EvidenceSource::Revision, rollout::describe(rollout, change));
         return Some(rollout::with_undo(case, rollout, &[change], killed(case, finding, object, container)));
     }
     let (category, confidence, change) = memory_change(rollout, container.name)?;
@@ -135,13 +148,33 @@ fn drift(case: &Case<'_>, object: &Object, container: &Container<'_>) -> Option<
         _ => 0.8,
     };
     let wanted = raised_to(last).map(quantity::memory)?;
-    let mut finding = Finding::new(Category::ExternalDrift, &reference, confidence, format!("the memory limit was raised {} time(s) with success and was set back each time", fixes.len()));
+    let mut finding = Finding::new(
+        Category::ExternalDrift,
+        &reference,
+        confidence,
+        format!("the memory limit was raised {} time(s) with success and was set back each time", fixes.len()),
+    );
     for fix in &fixes {
-        let text = format!("{} at {}: {} ({})", fix.action.as_deref().unwrap_or_default(), fix.opened_at, fix.parameters, fix.outcome.map_or("", |_| "it helped"));
+        let text = format!(
+            "{} at {}: {} ({})",
+            fix.action.as_deref().unwrap_or_default(),
+            fix.opened_at,
+            fix.parameters,
+            fix.outcome.map_or("", |_| "it helped")
+        );
         finding = finding.because(&reference, EvidenceSource::History, text);
     }
     if let Some(write) = other {
-        finding = finding.because(&reference, EvidenceSource::Spec, format!("resources of container {} were last set by {} at {}", container.name, write.manager, write.at.map(|t| t.to_string()).unwrap_or_default()));
+        finding = finding.because(
+            &reference,
+            EvidenceSource::Spec,
+            format!(
+                "resources of container {} were last set by {} at {}",
+                container.name,
+                write.manager,
+                write.at.map(|t| t.to_string()).unwrap_or_default()
+            ),
+        );
     }
     let finding = killed(case, finding, object, container);
     let steps = vec![format!("set the memory limit of container {} to {wanted} at the source of {reference}", container.name)];
@@ -174,7 +207,8 @@ fn leak(case: &Case<'_>, object: &Object, container: &Container<'_>, trend: Opti
         (false, 1..) => 0.85,
         _ => 0.7,
     };
-    let mut finding = Finding::new(Category::MemoryLeak, &reference, confidence, format!("memory of container {} grows until it is killed", container.name));
+    let mut finding =
+        Finding::new(Category::MemoryLeak, &reference, confidence, format!("memory of container {} grows until it is killed", container.name));
     if let Some(t) = trend {
         let text = format!("working set rises by {} an hour over {} minutes", quantity::memory(t.slope * 3600.0), t.span_s / 60);
         finding = finding.because(&object.reference(), EvidenceSource::Metric, text);
@@ -203,15 +237,26 @@ fn leak(case: &Case<'_>, object: &Object, container: &Container<'_>, trend: Opti
 fn too_low(case: &Case<'_>, object: &Object, container: &Container<'_>, trend: Option<Trend>, ran: i64) -> Finding {
     let reference = case.reference();
     let confidence = if ran < 600 || trend.is_some() { 0.95 } else { 0.85 };
-    let finding = Finding::new(Category::OomLimitTooLow, &reference, confidence, format!("container {} needs more memory than its limit allows", container.name));
+    let finding = Finding::new(
+        Category::OomLimitTooLow,
+        &reference,
+        confidence,
+        format!("container {} needs more memory than its limit allows", container.name),
+    );
     let finding = match trend {
-        Some(t) => finding.because(&object.reference(), EvidenceSource::Metric, format!("working set reaches {} and stays there", quantity::memory(t.peak))),
+        Some(t) => {
+            finding.because(&object.reference(), EvidenceSource::Metric, format!("working set reaches {} and stays there", quantity::memory(t.peak)))
+        }
         None => finding,
     };
     let finding = killed(case, finding, object, container);
     match raise(case, container) {
         Some(action) => finding.propose(action),
-        None => finding.propose(propose::escalate(&reference, "the container has no memory limit of its own; the node or the pod runs out of memory", vec!["look at what else uses the node's memory".to_owned()])),
+        None => finding.propose(propose::escalate(
+            &reference,
+            "the container has no memory limit of its own; the node or the pod runs out of memory",
+            vec!["look at what else uses the node's memory".to_owned()],
+        )),
     }
 }
 

@@ -35,7 +35,10 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
 
 fn probe_event<'a>(case: &Case<'a>, object: &Object, word: &str) -> Option<&'a KubeEvent> {
     let begins = format!("{word} probe");
-    case.facts.events_of(&object.reference()).filter(|e| e.reason == "Unhealthy" && e.message.starts_with(&begins) && case.facts.is_recent(e, 3_600)).last()
+    case.facts
+        .events_of(&object.reference())
+        .filter(|e| e.reason == "Unhealthy" && e.message.starts_with(&begins) && case.facts.is_recent(e, 3_600))
+        .last()
 }
 
 /// What is wrong with a probe, and the value that would be right.
@@ -51,10 +54,14 @@ fn judge(case: &Case<'_>, object: &Object, container: &Container<'_>, field: &st
         return None;
     }
     // A process that ends by itself, or is killed for memory, makes every probe fail.
-    if container.last_end().is_some_and(|t| t.is_oom() || (t.failed() && !matches!(t.exit_code, 137 | 143))) && container.is_crashing(case.facts.now) {
+    if container.last_end().is_some_and(|t| t.is_oom() || (t.failed() && !matches!(t.exit_code, 137 | 143))) && container.is_crashing(case.facts.now)
+    {
         return None;
     }
-    let fault = changed(case, container, field).or_else(|| wrong_port(case, object, container, field, event)).or_else(|| wrong_path(case, container, field, event)).or_else(|| wrong_timing(case, object, container, field, event))?;
+    let fault = changed(case, container, field)
+        .or_else(|| wrong_port(case, object, container, field, event))
+        .or_else(|| wrong_path(case, container, field, event))
+        .or_else(|| wrong_timing(case, object, container, field, event))?;
     let category = if is_readiness { Category::ReadinessProbeMisconfig } else { Category::LivenessProbeMisconfig };
     let reference = case.reference();
     let mut params = Map::from_iter([("container".to_owned(), json!(container.name)), ("probe".to_owned(), json!(field.trim_end_matches("Probe")))]);
@@ -77,14 +84,22 @@ fn judge(case: &Case<'_>, object: &Object, container: &Container<'_>, field: &st
 
 fn process_state(container: &Container<'_>) -> String {
     match container.last_end() {
-        Some(t) => format!("container {} ended with exit code {} ({}) after {} s, {} restarts", container.name, t.exit_code, t.reason, t.ran_s().unwrap_or(0), container.restarts()),
+        Some(t) => format!(
+            "container {} ended with exit code {} ({}) after {} s, {} restarts",
+            container.name,
+            t.exit_code,
+            t.reason,
+            t.ran_s().unwrap_or(0),
+            container.restarts()
+        ),
         None => format!("container {} is running, {} restarts", container.name, container.restarts()),
     }
 }
 
 /// Whether the kubelet ends the container for its probe.
 fn kills(case: &Case<'_>, object: &Object, container: &Container<'_>) -> bool {
-    let killed = case.facts.events_of(&object.reference()).any(|e| e.reason == "Killing" && e.message.contains(container.name) && e.message.contains("probe"));
+    let killed =
+        case.facts.events_of(&object.reference()).any(|e| e.reason == "Killing" && e.message.contains(container.name) && e.message.contains("probe"));
     killed || (container.restarts() > 0 && container.last_end().is_some_and(|t| matches!(t.exit_code, 0 | 137 | 143) && !t.is_oom()))
 }
 
@@ -97,7 +112,11 @@ fn changed(case: &Case<'_>, container: &Container<'_>, field: &str) -> Option<Fa
     let before = change.before.clone()?;
     let mut patch = flat(&before);
     patch.insert("restore".into(), before);
-    Some(Fault { confidence: 0.96, text: format!("revision {} changed the probe: {}", rollout.current.number, rollout::describe(rollout, change)), patch })
+    Some(Fault {
+        confidence: 0.96,
+        text: format!("revision {} changed the probe: {}", rollout.current.number, rollout::describe(rollout, change)),
+        patch,
+    })
 }
 
 /// Port, path and timing of a probe as flat values.
@@ -133,7 +152,8 @@ fn wrong_port(case: &Case<'_>, object: &Object, container: &Container<'_>, field
     }
     let listens = case.facts.logs.get(case.namespace(), object.name(), container.name).map(|l| l.listens.clone()).unwrap_or_default();
     let declared: Vec<u16> = container.ports().iter().map(|(p, _)| *p).collect();
-    let other_probe = PROBES.iter().filter(|(f, _)| *f != field).filter_map(|(f, _)| probe_port(container, f)).map(|(p, _)| p).find(|p| *p != port && *p != 0);
+    let other_probe =
+        PROBES.iter().filter(|(f, _)| *f != field).filter_map(|(f, _)| probe_port(container, f)).map(|(p, _)| p).find(|p| *p != port && *p != 0);
     let said = listens.iter().find(|p| **p != port).copied().filter(|_| !listens.contains(&port));
     let only = match declared.as_slice() {
         [one] if *one != port => Some(*one),
@@ -148,7 +168,9 @@ fn wrong_port(case: &Case<'_>, object: &Object, container: &Container<'_>, field
 
 /// The path is not known to the process.
 fn wrong_path(_case: &Case<'_>, container: &Container<'_>, field: &str, event: &KubeEvent) -> Option<Fault> {
-    let code = ["statuscode: 404", "statuscode: 405", "statuscode: 400", "statuscode: 401", "statuscode: 403"].iter().find(|c| event.message.contains(**c))?;
+    let code = ["statuscode: 404", "statuscode: 405", "statuscode: 400", "statuscode: 401", "statuscode: 403"]
+        .iter()
+        .find(|c| event.message.contains(**c))?;
     let path = container.spec[field]["httpGet"]["path"].as_str().unwrap_or("/");
     let other = PROBES.iter().filter(|(f, _)| *f != field).filter_map(|(f, _)| container.spec[*f]["httpGet"]["path"].as_str()).find(|p| *p != path);
     let patch = other.map(|p| Map::from_iter([("path".to_owned(), json!(p))])).unwrap_or_default();
@@ -160,7 +182,8 @@ fn wrong_path(_case: &Case<'_>, container: &Container<'_>, field: &str, event: &
 fn wrong_timing(case: &Case<'_>, object: &Object, container: &Container<'_>, field: &str, event: &KubeEvent) -> Option<Fault> {
     let probe = &container.spec[field];
     let number = |key: &str, default: i64| probe[key].as_i64().unwrap_or(default);
-    let (delay, period, threshold, timeout) = (number("initialDelaySeconds", 0), number("periodSeconds", 10), number("failureThreshold", 3), number("timeoutSeconds", 1));
+    let (delay, period, threshold, timeout) =
+        (number("initialDelaySeconds", 0), number("periodSeconds", 10), number("failureThreshold", 3), number("timeoutSeconds", 1));
     let slow = ["deadline exceeded", "Timeout", "timeout", "timed out"].iter().any(|w| event.message.contains(w));
     if slow && timeout <= 1 && !is_stalled(case, object) && field == "livenessProbe" {
         let patch = Map::from_iter([("timeoutSeconds".to_owned(), json!(5))]);
@@ -184,5 +207,10 @@ fn wrong_timing(case: &Case<'_>, object: &Object, container: &Container<'_>, fie
 /// Whether the node or the cpu limit may be why answers are slow.
 fn is_stalled(case: &Case<'_>, object: &Object) -> bool {
     let node = object.str_at("/spec/nodeName").and_then(|n| case.facts.store.get("Node", None, n));
-    node.is_some_and(|n| !crate::facts::capacity::node_ready(n) || n.list_at("/status/conditions").iter().any(|c| c["type"] != "Ready" && c["status"] == "True" && c["type"].as_str().is_some_and(|t| t.ends_with("Pressure"))))
+    node.is_some_and(|n| {
+        !crate::facts::capacity::node_ready(n)
+            || n.list_at("/status/conditions")
+                .iter()
+                .any(|c| c["type"] != "Ready" && c["status"] == "True" && c["type"].as_str().is_some_and(|t| t.ends_with("Pressure")))
+    })
 }

@@ -13,8 +13,11 @@ use crate::{
     propose,
 };
 
-static MUST: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"failed quota: ([^:]+): must specify ([a-z.,\- ]+?)(?: for:? ([^;]+))?(?:;|$)").ok());
-static EXCEEDED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"exceeded quota: ([^,]+), requested: ([^ ]+(?:, ?[^ =]+=[^ ]+)*), used: ([^ ]+(?:, ?[^ =]+=[^ ]+)*), limited: ([^ ]+)").ok());
+static MUST: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"failed quota: ([^:]+): must specify ([a-z.,\- ]+?)(?: for:? ([^;]+))?(?:;|$)").ok());
+static EXCEEDED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"exceeded quota: ([^,]+), requested: ([^ ]+(?:, ?[^ =]+=[^ ]+)*), used: ([^ ]+(?:, ?[^ =]+=[^ ]+)*), limited: ([^ ]+)").ok()
+});
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     let short = case.workload.pods.iter().filter(|p| !crate::facts::pod::is_finished(p)).count();
@@ -35,7 +38,11 @@ fn quota<'a>(case: &Case<'a>, name: &str) -> Option<&'a Object> {
 }
 
 fn amount(quota: &Object, part: &str, resource: &str) -> Option<f64> {
-    quota.at(&format!("/status/{part}")).or_else(|| quota.at("/spec/hard").filter(|_| part == "hard")).and_then(|m| m.get(resource)).and_then(quantity::of)
+    quota
+        .at(&format!("/status/{part}"))
+        .or_else(|| quota.at("/spec/hard").filter(|_| part == "hard"))
+        .and_then(|m| m.get(resource))
+        .and_then(quantity::of)
 }
 
 fn must_specify(case: &Case<'_>, message: &str) -> Option<Finding> {
@@ -44,9 +51,18 @@ fn must_specify(case: &Case<'_>, message: &str) -> Option<Finding> {
     let reference = case.reference();
     let quota = quota(case, &found[1]);
     let name = ObjectRef::new("ResourceQuota", case.workload.namespace(), found[1].trim());
-    let mut finding = Finding::new(Category::QuotaRequiresLimits, &reference, 0.97, format!("quota {} demands {}, which the template does not set", name.name, resources.join(", ")));
+    let mut finding = Finding::new(
+        Category::QuotaRequiresLimits,
+        &reference,
+        0.97,
+        format!("quota {} demands {}, which the template does not set", name.name, resources.join(", ")),
+    );
     if let Some(quota) = quota {
-        let text = resources.iter().map(|r| format!("{r}: {} of {} used", show(r, amount(quota, "used", r)), show(r, amount(quota, "hard", r)))).collect::<Vec<_>>().join(", ");
+        let text = resources
+            .iter()
+            .map(|r| format!("{r}: {} of {} used", show(r, amount(quota, "used", r)), show(r, amount(quota, "hard", r))))
+            .collect::<Vec<_>>()
+            .join(", ");
         finding = finding.because(&name, EvidenceSource::Status, text);
     }
     let container = named_container(case, found.get(3).map_or("", |m| m.as_str()));
@@ -84,7 +100,11 @@ fn show(resource: &str, value: Option<f64>) -> String {
 fn named_container<'a>(case: &Case<'a>, names: &str) -> &'a Value {
     static NULL: Value = Value::Null;
     let containers = case.workload.object.pod_spec().and_then(|s| s["containers"].as_array()).map(Vec::as_slice).unwrap_or_default();
-    containers.iter().find(|c| c["name"].as_str().is_some_and(|n| names.split([',', ' ']).any(|w| w == n))).or_else(|| containers.first()).unwrap_or(&NULL)
+    containers
+        .iter()
+        .find(|c| c["name"].as_str().is_some_and(|n| names.split([',', ' ']).any(|w| w == n)))
+        .or_else(|| containers.first())
+        .unwrap_or(&NULL)
 }
 
 /// What each replica may have: an equal share of what the quota leaves, at most four times the request, at least the request.
@@ -150,7 +170,11 @@ fn other(case: &Case<'_>, message: &str) -> Option<Finding> {
     } else {
         return None;
     };
-    Some(Finding::new(Category::BadReleaseConfig, &reference, 0.75, what).propose(propose::escalate(&reference, what, vec!["correct the template, or the rule of the namespace".to_owned()])))
+    Some(Finding::new(Category::BadReleaseConfig, &reference, 0.75, what).propose(propose::escalate(
+        &reference,
+        what,
+        vec!["correct the template, or the rule of the namespace".to_owned()],
+    )))
 }
 
 #[cfg(test)]
@@ -159,11 +183,19 @@ mod tests {
 
     #[test]
     fn messages_of_the_quota_controller_are_read() {
-        let must = MUST.as_ref().unwrap().captures("pods \"a-1\" is forbidden: failed quota: compute: must specify limits.cpu for: web; limits.memory for: web").unwrap();
+        let must = MUST
+            .as_ref()
+            .unwrap()
+            .captures("pods \"a-1\" is forbidden: failed quota: compute: must specify limits.cpu for: web; limits.memory for: web")
+            .unwrap();
         assert_eq!((&must[1], &must[2], &must[3]), ("compute", "limits.cpu", "web"));
         let old = MUST.as_ref().unwrap().captures("failed quota: q: must specify limits.cpu,limits.memory").unwrap();
         assert_eq!(&old[2], "limits.cpu,limits.memory");
-        let over = EXCEEDED.as_ref().unwrap().captures("exceeded quota: team, requested: requests.memory=256Mi, used: requests.memory=1Gi, limited: requests.memory=1Gi").unwrap();
+        let over = EXCEEDED
+            .as_ref()
+            .unwrap()
+            .captures("exceeded quota: team, requested: requests.memory=256Mi, used: requests.memory=1Gi, limited: requests.memory=1Gi")
+            .unwrap();
         assert_eq!((&over[1], &over[2]), ("team", "requests.memory=256Mi"));
     }
 }

@@ -15,7 +15,8 @@ use crate::{
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     let hits = case.all_hits();
-    let denied = hits.iter().find_map(|(o, h)| (h.sign.kind == Signature::Forbidden).then(|| Some((*o, *h, Right::parse(h.sign.subject.as_deref()?)?)))?);
+    let denied =
+        hits.iter().find_map(|(o, h)| (h.sign.kind == Signature::Forbidden).then(|| Some((*o, *h, Right::parse(h.sign.subject.as_deref()?)?)))?);
     let Some((object, hit, right)) = denied else { return };
     if is_granted(case, &right) {
         return;
@@ -39,12 +40,19 @@ fn is_granted(case: &Case<'_>, right: &Right) -> bool {
 }
 
 fn wish(right: &Right) -> String {
-    format!("{} {}{} in {}", right.verb, right.resource, if right.group.is_empty() { String::new() } else { format!(".{}", right.group) }, if right.namespace.is_empty() { "the cluster" } else { &right.namespace })
+    format!(
+        "{} {}{} in {}",
+        right.verb,
+        right.resource,
+        if right.group.is_empty() { String::new() } else { format!(".{}", right.group) },
+        if right.namespace.is_empty() { "the cluster" } else { &right.namespace }
+    )
 }
 
 /// A binding of the account whose role is gone or no longer grants the right.
 fn dangling(case: &Case<'_>, right: &Right, namespace: Option<&str>) -> Option<Finding> {
-    let binding = bindings(case, namespace).into_iter().find(|b| rbac::binds(b, right) && !b.list_at("/subjects").iter().any(|s| s["kind"] == "Group"))?;
+    let binding =
+        bindings(case, namespace).into_iter().find(|b| rbac::binds(b, right) && !b.list_at("/subjects").iter().any(|s| s["kind"] == "Group"))?;
     let role = rbac::role_of(case.facts, binding);
     let kind = binding.str_at("/roleRef/kind").unwrap_or("Role");
     let at = ObjectRef::new(kind, binding.namespace(), binding.str_at("/roleRef/name")?);
@@ -53,11 +61,11 @@ fn dangling(case: &Case<'_>, right: &Right, namespace: Option<&str>) -> Option<F
         Some(_) => (0.88, format!("{at} no longer grants {}", wish(right))),
     };
     let steps = vec![format!("let {at} grant {} again, and nothing beyond", wish(right))];
-    Some(Finding::new(Category::RbacDenied, &at, confidence, summary).because(&binding.reference(), EvidenceSource::Spec, format!("binds {} to {}", at, right.account)).propose(propose::escalate(
-        &at,
-        "what the role granted before is not known",
-        steps,
-    )))
+    Some(
+        Finding::new(Category::RbacDenied, &at, confidence, summary)
+            .because(&binding.reference(), EvidenceSource::Spec, format!("binds {} to {}", at, right.account))
+            .propose(propose::escalate(&at, "what the role granted before is not known", steps)),
+    )
 }
 
 /// A role that grants the right, and no binding that gives it to the account.
@@ -70,7 +78,9 @@ fn unbound(case: &Case<'_>, right: &Right, namespace: Option<&str>) -> Option<Fi
     granting.sort_by_key(|r| (crate::facts::text::distance(r.name(), &right.account, 12), bound_at_all(case, r)));
     let role = granting.first()?;
     let cluster = role.kind() == "ClusterRole";
-    let wrong = bindings(case, namespace).into_iter().find(|b| b.str_at("/roleRef/name") == Some(role.name()) && b.str_at("/roleRef/kind") == Some(role.kind()));
+    let wrong = bindings(case, namespace)
+        .into_iter()
+        .find(|b| b.str_at("/roleRef/name") == Some(role.name()) && b.str_at("/roleRef/kind") == Some(role.kind()));
     let kind = if cluster { "ClusterRoleBinding" } else { "RoleBinding" };
     let at = wrong.map_or_else(|| ObjectRef::new(kind, namespace, binding_name(case, role)), Object::reference);
     let summary = match wrong {
@@ -99,7 +109,11 @@ fn bound_at_all(case: &Case<'_>, role: &Object) -> bool {
 
 /// The name that the namespace's habit gives a binding: the role's own, or with the suffix that others have.
 fn binding_name(case: &Case<'_>, role: &Object) -> String {
-    let suffix = case.facts.store.list("RoleBinding", role.namespace()).find_map(|b| b.name().strip_prefix(b.str_at("/roleRef/name")?).filter(|s| !s.is_empty()));
+    let suffix = case
+        .facts
+        .store
+        .list("RoleBinding", role.namespace())
+        .find_map(|b| b.name().strip_prefix(b.str_at("/roleRef/name")?).filter(|s| !s.is_empty()));
     format!("{}{}", role.name(), suffix.unwrap_or_default())
 }
 
@@ -107,5 +121,6 @@ fn unknown(case: &Case<'_>, right: &Right) -> Finding {
     let at = ObjectRef::new("ServiceAccount", Some(&right.account_namespace), right.account.clone());
     let steps = vec![format!("grant {} to service account {} with a role of its own", wish(right), right.account)];
     let confidence = if case.facts.store.is_complete("Role", Some(&right.namespace)) { 0.85 } else { 0.7 };
-    Finding::new(Category::RbacDenied, &at, confidence, format!("service account {} may not {}", right.account, wish(right))).propose(propose::escalate(&at, "no role grants what is asked for", steps))
+    Finding::new(Category::RbacDenied, &at, confidence, format!("service account {} may not {}", right.account, wish(right)))
+        .propose(propose::escalate(&at, "no role grants what is asked for", steps))
 }

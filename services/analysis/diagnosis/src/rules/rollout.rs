@@ -7,7 +7,6 @@ use super::Case;
 use crate::{
     facts::{
         log::{Hit, Signature},
-
         revision::{Change, ChangeKind, Rollout},
     },
     graph::{Finding, Report},
@@ -38,9 +37,18 @@ fn crash_after(case: &Case<'_>, rollout: &Rollout<'_>) -> Option<Finding> {
     let (category, confidence, blamed) = blame(case, rollout, hits, container.name, code)?;
     let confidence = if rollout.proven.is_some() { confidence } else { confidence - 0.15 };
     let reference = case.reference();
-    let mut finding = Finding::new(category, &reference, confidence, format!("revision {} changed {} and its pods end with exit code {code}", rollout.current.number, blamed.path))
-        .because(&reference, EvidenceSource::Revision, describe(rollout, &blamed))
-        .because(&object.reference(), EvidenceSource::Status, format!("container {} ended with exit code {code} ({}), {} restarts", container.name, end.map_or("", |t| t.reason), container.restarts()));
+    let mut finding = Finding::new(
+        category,
+        &reference,
+        confidence,
+        format!("revision {} changed {} and its pods end with exit code {code}", rollout.current.number, blamed.path),
+    )
+    .because(&reference, EvidenceSource::Revision, describe(rollout, &blamed))
+    .because(
+        &object.reference(),
+        EvidenceSource::Status,
+        format!("container {} ended with exit code {code} ({}), {} restarts", container.name, end.map_or("", |t| t.reason), container.restarts()),
+    );
     if let Some(proven) = &rollout.proven {
         finding = finding.because(&reference, EvidenceSource::Revision, proven.clone());
     }
@@ -123,7 +131,9 @@ fn blame(case: &Case<'_>, rollout: &Rollout<'_>, hits: &[Hit], container: &str, 
 
 /// Whether the kubelet ends the container because its liveness probe fails; then the probe is looked at first.
 fn killed_by_liveness(case: &Case<'_>, object: &kubernaut_core::model::Object, container: &str) -> bool {
-    case.facts.event(&object.reference(), &["Killing"], container).is_some_and(|e| e.message.contains("liveness") || e.message.contains("startup probe"))
+    case.facts
+        .event(&object.reference(), &["Killing"], container)
+        .is_some_and(|e| e.message.contains("liveness") || e.message.contains("startup probe"))
 }
 
 /// The change with revision, manager and time.
@@ -138,7 +148,11 @@ pub(super) fn with_undo(case: &Case<'_>, rollout: &Rollout<'_>, blamed: &[&Chang
     let reference = case.reference();
     match undo(case, rollout, blamed, &reference) {
         Some(action) => finding.propose(action),
-        None => finding.propose(propose::escalate(&reference, "the change has to be taken back by hand", vec![format!("kubectl rollout undo {}", reference.kind.to_lowercase())])),
+        None => finding.propose(propose::escalate(
+            &reference,
+            "the change has to be taken back by hand",
+            vec![format!("kubectl rollout undo {}", reference.kind.to_lowercase())],
+        )),
     }
 }
 
@@ -157,7 +171,9 @@ pub(super) fn undo(case: &Case<'_>, rollout: &Rollout<'_>, blamed: &[&Change], r
     }
     let change = blamed.first()?;
     let (name, params) = restore_field(change)?;
-    let proposal = propose::action(name, reference, params).when(rollout.proven.is_some(), proven).effect(format!("{} is as in revision {}", change.path, rollout.previous.number));
+    let proposal = propose::action(name, reference, params)
+        .when(rollout.proven.is_some(), proven)
+        .effect(format!("{} is as in revision {}", change.path, rollout.previous.number));
     Some(proposal.done())
 }
 
@@ -172,8 +188,9 @@ fn restore_field(change: &Change) -> Option<(&'static str, Value)> {
         ChangeKind::Liveness | ChangeKind::Readiness => ("patch_probe", json!({ "container": container, "probe": field, "restore": before })),
         ChangeKind::Placement if field == "nodeSelector" => ("patch_node_selector", json!({ "restore": before })),
         ChangeKind::Placement if field == "affinity" => ("patch_affinity", json!({ "restore": before })),
-        ChangeKind::Resources => ("set_resource_limits", json!({ "container": container, "limits": before["limits"], "requests": before["requests"] })),
+        ChangeKind::Resources => {
+            ("set_resource_limits", json!({ "container": container, "limits": before["limits"], "requests": before["requests"] }))
+        }
         _ => return None,
     })
 }
-

@@ -17,7 +17,10 @@ use crate::{
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     let Some(object) = case.failing.iter().copied().filter(|p| pod::is_unscheduled(p)).max_by_key(|p| p.created_at()) else { return };
-    let message = pod::unschedulable(object).filter(|m| !m.is_empty()).map(str::to_owned).or_else(|| case.facts.event(&object.reference(), &["FailedScheduling"], "").map(|e| e.message.clone()));
+    let message = pod::unschedulable(object)
+        .filter(|m| !m.is_empty())
+        .map(str::to_owned)
+        .or_else(|| case.facts.event(&object.reference(), &["FailedScheduling"], "").map(|e| e.message.clone()));
     let Some(spec) = object.at("/spec") else { return };
     let message = message.unwrap_or_default();
     if schedule::blames_volume(&message) || waits_for_claim(case, object) {
@@ -31,9 +34,9 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
 /// A claim that is not bound keeps the pod waiting; storage rules look at it.
 fn waits_for_claim(case: &Case<'_>, object: &Object) -> bool {
     let claims = object.list_at("/spec/volumes").iter().filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
-    claims.filter_map(|c| case.facts.store.get("PersistentVolumeClaim", object.namespace(), c)).any(|c| {
-        c.str_at("/status/phase") != Some("Bound") && !super::storage::waits_for_consumer(case.facts, c)
-    })
+    claims
+        .filter_map(|c| case.facts.store.get("PersistentVolumeClaim", object.namespace(), c))
+        .any(|c| c.str_at("/status/phase") != Some("Bound") && !super::storage::waits_for_consumer(case.facts, c))
 }
 
 fn decide(case: &Case<'_>, object: &Object, spec: &Value, verdicts: &[Verdict<'_>], message: &str, report: &mut Report) -> Option<Finding> {
@@ -50,7 +53,11 @@ fn decide(case: &Case<'_>, object: &Object, spec: &Value, verdicts: &[Verdict<'_
     for v in &fitting {
         let condition = v.taints().find(|(k, _, _)| schedule::is_condition_taint(k));
         if condition.is_some() || !capacity::node_ready(v.node) {
-            report.lead(Lead::new(&v.node.reference(), 0.95, "the node that the pod could use is not well").because(&object.reference(), EvidenceSource::Status, message));
+            report.lead(Lead::new(&v.node.reference(), 0.95, "the node that the pod could use is not well").because(
+                &object.reference(),
+                EvidenceSource::Status,
+                message,
+            ));
         }
     }
     let open_otherwise = |v: &&&&Verdict<'_>| capacity::node_ready(v.node) && !v.taints().any(|(k, _, _)| schedule::is_condition_taint(k));
@@ -83,7 +90,8 @@ fn placement_change<'c>(case: &'c Case<'_>, field: &[&str]) -> Option<(&'c crate
 
 fn no_match(case: &Case<'_>, object: &Object, spec: &Value, message: &str) -> Finding {
     let reference = case.reference();
-    let finding = start(Category::UnschedulableNodeSelector, &reference, 0.95, "no node matches the pod's node selector or affinity".into(), object, message);
+    let finding =
+        start(Category::UnschedulableNodeSelector, &reference, 0.95, "no node matches the pod's node selector or affinity".into(), object, message);
     let finding = match &spec["nodeSelector"] {
         Value::Null => finding,
         selector => finding.because(&reference, EvidenceSource::Spec, format!("nodeSelector {selector}")),
@@ -94,7 +102,10 @@ fn no_match(case: &Case<'_>, object: &Object, spec: &Value, message: &str) -> Fi
     }
     match close_selector(case.facts, &spec["nodeSelector"]) {
         Some((selector, why)) => finding.because(&reference, EvidenceSource::Spec, why.clone()).propose(
-            propose::action("patch_node_selector", &reference, json!({ "node_selector": selector })).when(true, why).effect("the scheduler finds a node").done(),
+            propose::action("patch_node_selector", &reference, json!({ "node_selector": selector }))
+                .when(true, why)
+                .effect("the scheduler finds a node")
+                .done(),
         ),
         None => finding.propose(
             propose::action("patch_node_selector", &reference, json!({}))
@@ -118,7 +129,10 @@ fn close_selector(facts: &Facts, selector: &Value) -> Option<(Value, String)> {
             continue;
         }
         let same_key = labels.iter().filter(|(k, _)| k == key).map(|(k, v)| (*k, *v, text::distance(v, value, 3)));
-        let near_key = labels.iter().filter(|(k, v)| k != key && *v == value && text::distance(k, key, 3) <= 3).map(|(k, v)| (*k, *v, text::distance(k, key, 3)));
+        let near_key = labels
+            .iter()
+            .filter(|(k, v)| k != key && *v == value && text::distance(k, key, 3) <= 3)
+            .map(|(k, v)| (*k, *v, text::distance(k, key, 3)));
         let mut close: Vec<_> = same_key.filter(|(_, _, d)| *d <= 3).chain(near_key).collect();
         close.sort_by_key(|(_, _, d)| *d);
         let (k, v, _) = *close.first()?;
@@ -134,8 +148,11 @@ fn cordoned(case: &Case<'_>, object: &Object, node: &Object, matching: &[&Verdic
     let all = matching.iter().all(|v| v.refusals.contains(&Refusal::Cordoned));
     let since = node.list_at("/spec/taints").iter().find(|t| t["key"] == "node.kubernetes.io/unschedulable").and_then(|t| pod::time(&t["timeAdded"]));
     let text = if all { "the node that the pod can use is cordoned" } else { "the only node with room is cordoned" };
-    let finding = start(Category::UnschedulableCordoned, &reference, if all { 0.96 } else { 0.85 }, text.into(), object, message)
-        .because(&reference, EvidenceSource::Spec, format!("spec.unschedulable is true{}", since.map(|s| format!(" since {s}")).unwrap_or_default()));
+    let finding = start(Category::UnschedulableCordoned, &reference, if all { 0.96 } else { 0.85 }, text.into(), object, message).because(
+        &reference,
+        EvidenceSource::Spec,
+        format!("spec.unschedulable is true{}", since.map(|s| format!(" since {s}")).unwrap_or_default()),
+    );
     // A pin that came after the cordon is what changed.
     if let Some((rollout, change)) = placement_change(case, &["nodeSelector", "affinity"])
         && rollout.at.zip(since).is_some_and(|(r, s)| r > s)
@@ -143,7 +160,8 @@ fn cordoned(case: &Case<'_>, object: &Object, node: &Object, matching: &[&Verdic
         let finding = finding.because(&case.reference(), EvidenceSource::Revision, rollout::describe(rollout, change));
         return rollout::with_undo(case, rollout, &[change], finding);
     }
-    let healthy = capacity::node_ready(node) && !node.list_at("/status/conditions").iter().any(|c| c["status"] == "True" && c["type"].as_str().is_some_and(|t| t.ends_with("Pressure")));
+    let healthy = capacity::node_ready(node)
+        && !node.list_at("/status/conditions").iter().any(|c| c["status"] == "True" && c["type"].as_str().is_some_and(|t| t.ends_with("Pressure")));
     finding.propose(
         propose::action("uncordon_node", &reference, json!({}))
             .when(healthy, "the node is ready and under no pressure")
@@ -156,7 +174,12 @@ fn cordoned(case: &Case<'_>, object: &Object, node: &Object, matching: &[&Verdic
 /// Whether a running job or pod drains the node.
 fn is_being_drained(facts: &Facts, node: &str) -> bool {
     let drains = |p: &Object| {
-        let words: Vec<&str> = p.list_at("/spec/containers").iter().flat_map(|c| ["command", "args"].into_iter().flat_map(|k| c[k].as_array().into_iter().flatten())).filter_map(Value::as_str).collect();
+        let words: Vec<&str> = p
+            .list_at("/spec/containers")
+            .iter()
+            .flat_map(|c| ["command", "args"].into_iter().flat_map(|k| c[k].as_array().into_iter().flatten()))
+            .filter_map(Value::as_str)
+            .collect();
         words.contains(&"drain") && words.iter().any(|w| w.contains(node))
     };
     facts.store.all("Pod").any(|p| pod::phase(p) == "Running" && drains(p))
@@ -166,8 +189,15 @@ fn tainted(case: &Case<'_>, object: &Object, verdict: &Verdict<'_>, message: &st
     let node = verdict.node.reference();
     let (key, value, effect) = verdict.taints().next().unwrap_or_default();
     let shown = if value.is_empty() { format!("{key}:{effect}") } else { format!("{key}={value}:{effect}") };
-    let finding = start(Category::UnschedulableTaint, &node, 0.95, format!("the node that the pod can use has the taint {shown}, which the pod does not tolerate"), object, message)
-        .because(&node, EvidenceSource::Spec, format!("taint {shown}"));
+    let finding = start(
+        Category::UnschedulableTaint,
+        &node,
+        0.95,
+        format!("the node that the pod can use has the taint {shown}, which the pod does not tolerate"),
+        object,
+        message,
+    )
+    .because(&node, EvidenceSource::Spec, format!("taint {shown}"));
     if let Some((rollout, change)) = placement_change(case, &["tolerations", "nodeSelector", "affinity"]) {
         let finding = finding.because(&case.reference(), EvidenceSource::Revision, rollout::describe(rollout, change));
         return rollout::with_undo(case, rollout, &[change], finding);
@@ -187,13 +217,16 @@ fn tainted(case: &Case<'_>, object: &Object, verdict: &Verdict<'_>, message: &st
 /// Whether a taint reserves a node (for hardware or a team) rather than closing it for a while.
 fn dedicates(key: &str, value: &str) -> bool {
     let words = [key.to_lowercase(), value.to_lowercase()];
-    ["gpu", "dedicated", "reserved", "spot", "tenant", "team", "pool", "infra", "arm64", "windows"].iter().any(|w| words.iter().any(|t| t.contains(w)))
+    ["gpu", "dedicated", "reserved", "spot", "tenant", "team", "pool", "infra", "arm64", "windows"]
+        .iter()
+        .any(|w| words.iter().any(|t| t.contains(w)))
 }
 
 fn maintenance_ended(facts: &Facts, node: &Object) -> Option<String> {
     let ended = |(k, v): (&str, &str)| {
         let key = k.to_lowercase();
-        let at: kubernaut_core::model::Timestamp = if v.len() == 17 { format!("{}:00Z", v.trim_end_matches('Z')).parse().ok()? } else { v.parse().ok()? };
+        let at: kubernaut_core::model::Timestamp =
+            if v.len() == 17 { format!("{}:00Z", v.trim_end_matches('Z')).parse().ok()? } else { v.parse().ok()? };
         ((key.contains("end") || key.contains("until")) && at < facts.now).then(|| format!("annotation {k} says {v}, which is past"))
     };
     node.annotations().into_iter().find_map(ended)
@@ -236,7 +269,14 @@ fn pod_rules(case: &Case<'_>, object: &Object, spec: &Value, message: &str) -> O
 
 fn resources(case: &Case<'_>, object: &Object, spec: &Value, matching: &[&Verdict<'_>], message: &str) -> Finding {
     let reference = case.reference();
-    let shortages = |v: &&Verdict<'_>| v.refusals.iter().filter_map(|r| if let Refusal::Short { resource, wanted, allocatable, .. } = r { Some((resource.clone(), *wanted, *allocatable)) } else { None }).collect::<Vec<_>>();
+    let shortages = |v: &&Verdict<'_>| {
+        v.refusals
+            .iter()
+            .filter_map(|r| {
+                if let Refusal::Short { resource, wanted, allocatable, .. } = r { Some((resource.clone(), *wanted, *allocatable)) } else { None }
+            })
+            .collect::<Vec<_>>()
+    };
     let all: Vec<_> = matching.iter().flat_map(shortages).collect();
     // Impossible on every node, however empty, or merely taken by others?
     let impossible = all.iter().find(|(resource, wanted, _)| matching.iter().all(|v| capacity::allocatable(v.node, resource) < *wanted)).cloned();
@@ -250,7 +290,11 @@ fn resources(case: &Case<'_>, object: &Object, spec: &Value, matching: &[&Verdic
     let finding = start(Category::UnschedulableResources, &reference, if impossible.is_some() { 0.96 } else { 0.9 }, summary, object, message)
         .because(&reference, EvidenceSource::Spec, format!("requests {} {resource}; nodes offer at most {}", show(wanted), show(largest)));
     if let Some((rollout, change)) = placement_change(case, &["resources"]) {
-        let finding = finding.because(&reference, EvidenceSource::Revision, rollout::describe(rollout, change)).because_some(&reference, EvidenceSource::Revision, rollout.proven.clone());
+        let finding = finding.because(&reference, EvidenceSource::Revision, rollout::describe(rollout, change)).because_some(
+            &reference,
+            EvidenceSource::Revision,
+            rollout.proven.clone(),
+        );
         return rollout::with_undo(case, rollout, &[change], finding);
     }
     if impossible.is_some() {
@@ -268,10 +312,14 @@ fn resources(case: &Case<'_>, object: &Object, spec: &Value, matching: &[&Verdic
 /// A request that fits: the one of an earlier revision, else half of the largest node.
 fn reduce(case: &Case<'_>, spec: &Value, resource: &str, largest: f64) -> kubernaut_core::model::ProposedAction {
     let containers = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let request = |c: &Value| quantity::of(&c["resources"]["requests"][resource]).or_else(|| quantity::of(&c["resources"]["limits"][resource])).unwrap_or(0.0);
+    let request =
+        |c: &Value| quantity::of(&c["resources"]["requests"][resource]).or_else(|| quantity::of(&c["resources"]["limits"][resource])).unwrap_or(0.0);
     let biggest = containers.iter().max_by(|a, b| request(a).total_cmp(&request(b)));
     let name = biggest.and_then(|c| c["name"].as_str()).unwrap_or_default();
-    let earlier = case.rollout().and_then(|r| r.of(ChangeKind::Resources).find(|c| c.container.as_deref() == Some(name))).and_then(|c| quantity::of(&c.before.as_ref()?["requests"][resource]));
+    let earlier = case
+        .rollout()
+        .and_then(|r| r.of(ChangeKind::Resources).find(|c| c.container.as_deref() == Some(name)))
+        .and_then(|c| quantity::of(&c.before.as_ref()?["requests"][resource]));
     let value = earlier.unwrap_or(largest * 0.5);
     propose::action("reduce_requests", &case.reference(), json!({ "container": name, "requests": { resource: quantity::render(resource, value) } }))
         .when(value <= largest, format!("{} fits on a node", quantity::render(resource, value)))

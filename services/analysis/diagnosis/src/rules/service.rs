@@ -59,7 +59,11 @@ fn clients(facts: &Facts, object: &Object, report: &mut Report) {
             return;
         }
         if let Some((from, hit)) = dependency::complaint_about(facts, &client, &reference) {
-            report.lead(Lead::new(&client.reference(), 0.95, "uses it and reports errors").because(&from.reference(), EvidenceSource::Log, hit.line.clone()));
+            report.lead(Lead::new(&client.reference(), 0.95, "uses it and reports errors").because(
+                &from.reference(),
+                EvidenceSource::Log,
+                hit.line.clone(),
+            ));
         }
     }
 }
@@ -91,12 +95,22 @@ fn missing(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     ports.dedup();
     let candidates = likely(facts, subject.namespace.as_deref(), &subject.name);
     let unserved = candidates.iter().find(|(_, w)| service::of_workload(facts, w).is_empty()).map(|(_, w)| w);
-    let mut finding = Finding::new(Category::ServiceMissing, subject, if unserved.is_some() { 0.96 } else { 0.65 }, format!("Service {} does not exist", subject.name));
+    let mut finding = Finding::new(
+        Category::ServiceMissing,
+        subject,
+        if unserved.is_some() { 0.96 } else { 0.65 },
+        format!("Service {} does not exist", subject.name),
+    );
     for (user, dependency) in users.iter().take(3) {
-        finding = finding.because(&user.reference(), EvidenceSource::Spec, format!("{} names {}", dependency.source.describe(), dependency.host.name));
+        finding =
+            finding.because(&user.reference(), EvidenceSource::Spec, format!("{} names {}", dependency.source.describe(), dependency.host.name));
     }
     let Some(workload) = unserved else {
-        report.find(finding.propose(propose::escalate(subject, "nothing shows what the Service led to", vec![format!("find out whether {subject} was removed, renamed, or never existed")])));
+        report.find(finding.propose(propose::escalate(
+            subject,
+            "nothing shows what the Service led to",
+            vec![format!("find out whether {subject} was removed, renamed, or never existed")],
+        )));
         return;
     };
     let spec = workload.object.pod_spec().cloned().unwrap_or_default();
@@ -106,7 +120,11 @@ fn missing(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
         many => ports.first().copied().filter(|p| many.iter().any(|(d, _)| d == p)).or_else(|| many.first().map(|(p, _)| *p)),
     };
     let port = ports.first().copied().or(target);
-    let finding = finding.because(&workload.reference(), EvidenceSource::Status, format!("{} of {} replicas ready, no Service selects them", workload.ready(), workload.desired()));
+    let finding = finding.because(
+        &workload.reference(),
+        EvidenceSource::Status,
+        format!("{} of {} replicas ready, no Service selects them", workload.ready(), workload.desired()),
+    );
     report.find(
         finding.propose(
             propose::action("restore_service", subject, json!({ "port": port, "target_port": target.or(port), "selector": selector_of(workload) }))
@@ -138,22 +156,28 @@ fn selects_nothing(facts: &Facts, object: &Object) -> Option<Finding> {
     ranked.sort_by_key(|(s, _)| std::cmp::Reverse(*s));
     let shown = || selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
     let finding = |confidence| {
-        Finding::new(Category::ServiceSelectorMismatch, &reference, confidence, "the selector matches no pod").because(&reference, EvidenceSource::Spec, format!("selector {}", shown())).because_some(
-            &reference,
-            EvidenceSource::Status,
-            service::ready_endpoints(facts, object).map(|n| format!("{n} ready endpoints")),
-        )
+        Finding::new(Category::ServiceSelectorMismatch, &reference, confidence, "the selector matches no pod")
+            .because(&reference, EvidenceSource::Spec, format!("selector {}", shown()))
+            .because_some(&reference, EvidenceSource::Status, service::ready_endpoints(facts, object).map(|n| format!("{n} ready endpoints")))
     };
     let tie = ranked.len() > 1 && ranked[0].0 == ranked[1].0;
     let Some((score, best)) = ranked.first().filter(|_| !tie) else {
-        return Some(finding(0.7).propose(propose::escalate(&reference, "it is not clear which pods are meant", vec!["set the selector to the labels of the pods that are meant".to_owned()])));
+        return Some(finding(0.7).propose(propose::escalate(
+            &reference,
+            "it is not clear which pods are meant",
+            vec!["set the selector to the labels of the pods that are meant".to_owned()],
+        )));
     };
     let labels = best.pod_labels();
-    let mut corrected: BTreeMap<String, String> = selector.iter().filter_map(|(k, _)| Some(((*k).to_owned(), (*labels.get(k)?).to_owned()))).collect();
+    let mut corrected: BTreeMap<String, String> = selector.keys().filter_map(|k| Some(((*k).to_owned(), (*labels.get(k)?).to_owned()))).collect();
     if corrected.is_empty() {
         corrected = selector_of(best);
     }
-    let finding = finding(if *score >= 6 { 0.96 } else { 0.85 }).because(&best.reference(), EvidenceSource::Spec, format!("pod labels {}", labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")));
+    let finding = finding(if *score >= 6 { 0.96 } else { 0.85 }).because(
+        &best.reference(),
+        EvidenceSource::Spec,
+        format!("pod labels {}", labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")),
+    );
     Some(
         finding.propose(
             propose::action("patch_service_selector", &reference, json!({ "selector": corrected }))
@@ -169,7 +193,12 @@ fn wrong_port(facts: &Facts, object: &Object, behind: &[Workload<'_>]) -> Option
     let workload = behind.iter().find(|w| w.desired() > 0)?;
     let spec = workload.object.pod_spec()?;
     let declared = service::declared(spec);
-    let listens: Vec<u16> = workload.pods.iter().flat_map(|p| facts.logs.of_pod(p.namespace().unwrap_or_default(), p.name())).flat_map(|(_, l)| l.listens.iter().copied()).collect();
+    let listens: Vec<u16> = workload
+        .pods
+        .iter()
+        .flat_map(|p| facts.logs.of_pod(p.namespace().unwrap_or_default(), p.name()))
+        .flat_map(|(_, l)| l.listens.iter().copied())
+        .collect();
     for port in service::ports(object) {
         let target = service::target_port(&port, &declared);
         let named = port.target.as_str().filter(|s| s.parse::<u16>().is_err());
@@ -181,11 +210,25 @@ fn wrong_port(facts: &Facts, object: &Object, behind: &[Workload<'_>]) -> Option
         let reference = object.reference();
         let right = right_port(&port, &declared, &listens, spec);
         let shown = port.target.as_str().map_or_else(|| target.map(|t| t.to_string()).unwrap_or_default(), str::to_owned);
-        let complained = deps::clients(facts, &reference).iter().find_map(|(c, _)| dependency::complaint_about(facts, c, &reference).map(|(o, h)| (o.reference(), h.line.clone())));
+        let complained = deps::clients(facts, &reference)
+            .iter()
+            .find_map(|(c, _)| dependency::complaint_about(facts, c, &reference).map(|(o, h)| (o.reference(), h.line.clone())));
         let confidence = if complained.is_some() || named.is_some() { 0.97 } else { 0.92 };
-        let mut finding = Finding::new(Category::ServicePortMismatch, &reference, confidence, format!("port {} leads to {shown}, on which no container serves", port.port))
-            .because(&reference, EvidenceSource::Spec, format!("port {} targetPort {shown}", port.port))
-            .because(&workload.reference(), EvidenceSource::Spec, format!("containers declare {}", declared.iter().map(|(p, n)| if n.is_empty() { p.to_string() } else { format!("{p} ({n})") }).collect::<Vec<_>>().join(", ")));
+        let mut finding = Finding::new(
+            Category::ServicePortMismatch,
+            &reference,
+            confidence,
+            format!("port {} leads to {shown}, on which no container serves", port.port),
+        )
+        .because(&reference, EvidenceSource::Spec, format!("port {} targetPort {shown}", port.port))
+        .because(
+            &workload.reference(),
+            EvidenceSource::Spec,
+            format!(
+                "containers declare {}",
+                declared.iter().map(|(p, n)| if n.is_empty() { p.to_string() } else { format!("{p} ({n})") }).collect::<Vec<_>>().join(", ")
+            ),
+        );
         if let Some((from, line)) = complained {
             finding = finding.because(&from, EvidenceSource::Log, line);
         }
@@ -207,10 +250,21 @@ fn right_port(port: &Port<'_>, declared: &[(u16, &str)], listens: &[u16], spec: 
     if let [(only, _)] = declared {
         return Some(*only);
     }
-    let probes = spec["containers"].as_array().into_iter().flatten().flat_map(|c| ["httpGet", "tcpSocket", "grpc"].map(|h| c["readinessProbe"][h]["port"].clone()));
-    let asked: Vec<u16> = probes.filter_map(|p| p.as_u64().and_then(|n| u16::try_from(n).ok()).or_else(|| declared.iter().find(|(_, n)| p.as_str() == Some(n)).map(|(d, _)| *d))).collect();
+    let probes = spec["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|c| ["httpGet", "tcpSocket", "grpc"].map(|h| c["readinessProbe"][h]["port"].clone()));
+    let asked: Vec<u16> = probes
+        .filter_map(|p| {
+            p.as_u64().and_then(|n| u16::try_from(n).ok()).or_else(|| declared.iter().find(|(_, n)| p.as_str() == Some(n)).map(|(d, _)| *d))
+        })
+        .collect();
     let by = |test: &dyn Fn(&(u16, &str)) -> bool| declared.iter().find(|d| test(d)).map(|(p, _)| *p);
-    by(&|(_, n)| !n.is_empty() && *n == port.name).or_else(|| by(&|(p, _)| *p == port.port)).or_else(|| by(&|(p, _)| listens.contains(p))).or_else(|| by(&|(p, _)| asked.contains(p)))
+    by(&|(_, n)| !n.is_empty() && *n == port.name)
+        .or_else(|| by(&|(p, _)| *p == port.port))
+        .or_else(|| by(&|(p, _)| listens.contains(p)))
+        .or_else(|| by(&|(p, _)| asked.contains(p)))
 }
 
 /// Whether any pod behind a Service is ready.

@@ -43,11 +43,19 @@ fn unbound(case: &Case<'_>, report: &mut Report) {
             let message = pod::unschedulable(object).unwrap_or_default();
             match case.facts.store.find(&reference) {
                 Some(found) if found.str_at("/status/phase") == Some("Bound") => {}
-                Some(_) => report.lead(Lead::new(&reference, 0.98, "the pod waits for this claim").because(&object.reference(), EvidenceSource::Status, message)),
+                Some(_) => report.lead(Lead::new(&reference, 0.98, "the pod waits for this claim").because(
+                    &object.reference(),
+                    EvidenceSource::Status,
+                    message,
+                )),
                 None if case.facts.store.is_complete("PersistentVolumeClaim", object.namespace()) => report.find(
                     Finding::new(Category::Unknown, &reference, 0.8, format!("claim {claim} does not exist"))
                         .because(&object.reference(), EvidenceSource::Status, message)
-                        .propose(propose::escalate(&reference, "the claim that the pod mounts does not exist; data may be lost", vec![format!("find out who removed {reference} and whether its volume still exists")])),
+                        .propose(propose::escalate(
+                            &reference,
+                            "the claim that the pod mounts does not exist; data may be lost",
+                            vec![format!("find out who removed {reference} and whether its volume still exists")],
+                        )),
                 ),
                 None => {}
             }
@@ -76,12 +84,18 @@ pub(super) fn examine_claim(facts: &Facts, subject: &ObjectRef, is_target: bool,
 
 fn no_class(facts: &Facts, claim: &Object) -> Option<Finding> {
     let reference = claim.reference();
-    let named = claim.str_at("/spec/storageClassName").or_else(|| claim.annotation("volume.beta.kubernetes.io/storage-class")).filter(|c| !c.is_empty());
+    let named =
+        claim.str_at("/spec/storageClassName").or_else(|| claim.annotation("volume.beta.kubernetes.io/storage-class")).filter(|c| !c.is_empty());
     let default = default_class(facts);
     let event = facts.event(&reference, &["ProvisioningFailed"], "");
     let absent = named.map_or(default.is_none(), |c| facts.store.is_absent("StorageClass", None, c));
     let said = event.is_some_and(|e| e.message.contains("storageclass") && e.message.contains("not found"));
-    if !(absent || said) || facts.store.all("PersistentVolume").any(|v| v.str_at("/spec/claimRef/name") == Some(claim.name()) && v.str_at("/spec/claimRef/namespace") == claim.namespace()) {
+    if !(absent || said)
+        || facts
+            .store
+            .all("PersistentVolume")
+            .any(|v| v.str_at("/spec/claimRef/name") == Some(claim.name()) && v.str_at("/spec/claimRef/namespace") == claim.namespace())
+    {
         return None;
     }
     let summary = match named {
@@ -94,7 +108,10 @@ fn no_class(facts: &Facts, claim: &Object) -> Option<Finding> {
     let close = named.and_then(|n| facts.store.all("StorageClass").find(|c| crate::facts::text::distance(c.name(), n, 1) <= 1));
     let other = close.or(default);
     let never_bound = claim.str_at("/spec/volumeName").is_none() && claim.annotation("pv.kubernetes.io/bind-completed").is_none();
-    let text = other.map_or_else(|| "a class to use instead exists".to_owned(), |c| format!("StorageClass {} exists{}", c.name(), if close.is_none() { " and is the default" } else { "" }));
+    let text = other.map_or_else(
+        || "a class to use instead exists".to_owned(),
+        |c| format!("StorageClass {} exists{}", c.name(), if close.is_none() { " and is the default" } else { "" }),
+    );
     let params = other.map_or_else(|| json!({}), |c| json!({ "storage_class_name": c.name() }));
     Some(
         finding.propose(
@@ -115,7 +132,11 @@ fn not_bound(facts: &Facts, claim: &Object) -> Finding {
     Finding::new(Category::Unknown, &reference, 0.6, summary)
         .because(&reference, EvidenceSource::Status, format!("phase {}", claim.str_at("/status/phase").unwrap_or("unknown")))
         .because_some(&reference, EvidenceSource::Event, event.map(|e| format!("{}: {}", e.reason, e.message)))
-        .propose(propose::escalate(&reference, "the volume has to be looked at by a person", vec!["check size, access mode and selector of the claim against the volumes, and the provisioner's log".to_owned()]))
+        .propose(propose::escalate(
+            &reference,
+            "the volume has to be looked at by a person",
+            vec!["check size, access mode and selector of the claim against the volumes, and the provisioner's log".to_owned()],
+        ))
 }
 
 /// A process that finds no room left: on which claim?
@@ -127,7 +148,8 @@ fn disk_full(case: &Case<'_>, report: &mut Report) {
     if let Some((object, hit, claim)) = by_log {
         let (_, text) = fill(case.facts, claim).unwrap_or((1.0, String::new()));
         let measured = !text.is_empty();
-        let mut finding = filled(case.facts, claim, true, if measured { 0.97 } else { 0.9 }).because(&object.reference(), EvidenceSource::Log, hit.line.clone());
+        let mut finding =
+            filled(case.facts, claim, true, if measured { 0.97 } else { 0.9 }).because(&object.reference(), EvidenceSource::Log, hit.line.clone());
         if measured {
             finding = finding.because(&claim.reference(), EvidenceSource::Metric, text);
         }
@@ -136,7 +158,11 @@ fn disk_full(case: &Case<'_>, report: &mut Report) {
     }
     if let Some((object, hit)) = full {
         let node = object.str_at("/spec/nodeName").unwrap_or_default();
-        report.lead(Lead::new(&ObjectRef::new("Node", None, node), 0.8, "the container finds no room on the node's disk").because(&object.reference(), EvidenceSource::Log, hit.line.clone()));
+        report.lead(Lead::new(&ObjectRef::new("Node", None, node), 0.8, "the container finds no room on the node's disk").because(
+            &object.reference(),
+            EvidenceSource::Log,
+            hit.line.clone(),
+        ));
     }
     if case.is_target && case.failing.is_empty() {
         return;
@@ -195,8 +221,11 @@ fn filled(facts: &Facts, claim: &Object, full: bool, confidence: f64) -> Finding
     let (category, summary) = if full { (Category::PvcFull, "the claim is full") } else { (Category::PvcFilling, "the claim will be full soon") };
     let class = claim.str_at("/spec/storageClassName").and_then(|c| facts.store.get("StorageClass", None, c));
     let expands = class.is_some_and(|c| c.bool_at("/allowVolumeExpansion") == Some(true));
-    let finding = Finding::new(category, &reference, confidence, summary)
-        .because_some(&reference, EvidenceSource::Spec, class.map(|c| format!("StorageClass {} {} expansion", c.name(), if expands { "allows" } else { "does not allow" })));
+    let finding = Finding::new(category, &reference, confidence, summary).because_some(
+        &reference,
+        EvidenceSource::Spec,
+        class.map(|c| format!("StorageClass {} {} expansion", c.name(), if expands { "allows" } else { "does not allow" })),
+    );
     finding.propose(if expands { expand(claim) } else { migrate(facts, claim) })
 }
 
@@ -216,18 +245,24 @@ fn expand(claim: &Object) -> ProposedAction {
 /// Where the class cannot expand, the data has to move to a claim of another class, or be thinned out by a person.
 fn migrate(facts: &Facts, claim: &Object) -> ProposedAction {
     let reference = claim.reference();
-    let other = facts.store.all("StorageClass").filter(|c| c.bool_at("/allowVolumeExpansion") == Some(true)).min_by_key(|c| c.annotation("storageclass.kubernetes.io/is-default-class") != Some("true"));
+    let other = facts
+        .store
+        .all("StorageClass")
+        .filter(|c| c.bool_at("/allowVolumeExpansion") == Some(true))
+        .min_by_key(|c| c.annotation("storageclass.kubernetes.io/is-default-class") != Some("true"));
     let steps = vec![
         format!("stop the pods that mount {reference}"),
         "copy the data to a larger claim and mount that one, or remove data that is not needed".to_owned(),
         "keep the old claim until the new one is proven".to_owned(),
     ];
     match other {
-        Some(class) => propose::action("migrate_pvc", &reference, json!({ "storage_class_name": class.name(), "size": quantity::memory(size(claim) * 2.0) }))
-            .when(true, format!("StorageClass {} allows expansion", class.name()))
-            .effect("the data is on a larger claim that can grow")
-            .steps(steps)
-            .done(),
+        Some(class) => {
+            propose::action("migrate_pvc", &reference, json!({ "storage_class_name": class.name(), "size": quantity::memory(size(claim) * 2.0) }))
+                .when(true, format!("StorageClass {} allows expansion", class.name()))
+                .effect("the data is on a larger claim that can grow")
+                .steps(steps)
+                .done()
+        }
         None => propose::escalate(&reference, "the class does not allow expansion; a person has to make room", steps),
     }
 }
@@ -235,14 +270,22 @@ fn migrate(facts: &Facts, claim: &Object) -> ProposedAction {
 /// Volumes that cannot be attached or mounted.
 fn mount_failures(case: &Case<'_>, report: &mut Report) {
     for object in &case.failing {
-        let failed = case.facts.events_of(&object.reference()).filter(|e| matches!(e.reason.as_str(), "FailedAttachVolume" | "FailedMount") && case.facts.is_recent(e, 3_600)).last();
+        let failed = case
+            .facts
+            .events_of(&object.reference())
+            .filter(|e| matches!(e.reason.as_str(), "FailedAttachVolume" | "FailedMount") && case.facts.is_recent(e, 3_600))
+            .last();
         let Some(event) = failed.filter(|e| !e.message.contains("secret \"") && !e.message.contains("configmap \"")) else { continue };
         let claims = claims_of(case);
         let at = claims.first().map_or_else(|| case.reference(), |(_, c)| c.reference());
         report.find(
             Finding::new(Category::Unknown, &at, 0.7, "a volume cannot be attached or mounted")
                 .because(&object.reference(), EvidenceSource::Event, format!("{}: {}", event.reason, event.message))
-                .propose(propose::escalate(&at, "the volume has to be looked at by a person", vec!["find out where the volume is attached, and why it was not released".to_owned()])),
+                .propose(propose::escalate(
+                    &at,
+                    "the volume has to be looked at by a person",
+                    vec!["find out where the volume is attached, and why it was not released".to_owned()],
+                )),
         );
         return;
     }

@@ -1,6 +1,6 @@
 //! A cluster made of scenes: workloads with revisions, pods in all states, logs, events and metrics.
 
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -92,7 +92,16 @@ pub fn merge(mut base: Value, patch: Value) -> Value {
 }
 
 pub fn deploy(name: &str, spec: Value) -> Deploy {
-    Deploy { kind: "Deployment", name: name.into(), replicas: 1, revisions: vec![(20 * 1440, spec)], pods: Pods::Ready, old_ready: 0, manager: "helmfile", meta: json!({}) }
+    Deploy {
+        kind: "Deployment",
+        name: name.into(),
+        replicas: 1,
+        revisions: vec![(20 * 1440, spec)],
+        pods: Pods::Ready,
+        old_ready: 0,
+        manager: "helmfile",
+        meta: json!({}),
+    }
 }
 
 impl Deploy {
@@ -157,7 +166,10 @@ impl World {
     }
 
     pub fn config_map(&mut self, name: &str, data: Value, changed_ago: Option<i64>) -> &mut Self {
-        let fields: Vec<Value> = changed_ago.map(|m| json!({"manager": "kubectl-edit", "operation": "Update", "time": ago(m), "fieldsV1": {"f:data": {}}})).into_iter().collect();
+        let fields: Vec<Value> = changed_ago
+            .map(|m| json!({"manager": "kubectl-edit", "operation": "Update", "time": ago(m), "fieldsV1": {"f:data": {}}}))
+            .into_iter()
+            .collect();
         self.object("v1", "ConfigMap", name, json!({"metadata": {"managedFields": fields}, "data": data}))
     }
 
@@ -191,9 +203,16 @@ impl World {
         for (i, (minutes, spec)) in d.revisions.iter().enumerate() {
             let current = i + 1 == d.revisions.len();
             let set = set_name(&d, i);
-            let count = if current { d.replicas } else if i + 2 == d.revisions.len() { d.old_ready } else { 0 };
+            let count = if current {
+                d.replicas
+            } else if i + 2 == d.revisions.len() {
+                d.old_ready
+            } else {
+                0
+            };
             let ready = if current && !healthy { 0 } else { count };
-            let owner = json!([{"apiVersion": "apps/v1", "kind": d.kind, "name": d.name, "uid": format!("{}-{}", d.kind, d.name), "controller": true}]);
+            let owner =
+                json!([{"apiVersion": "apps/v1", "kind": d.kind, "name": d.name, "uid": format!("{}-{}", d.kind, d.name), "controller": true}]);
             let template = json!({"metadata": {"labels": {"app": d.name, "pod-template-hash": format!("h{i}")}}, "spec": spec});
             if d.kind == "Deployment" {
                 self.put(json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": set, "namespace": ns, "uid": set, "creationTimestamp": ago(*minutes), "ownerReferences": owner,
@@ -229,9 +248,20 @@ impl World {
         let mut phase = "Running";
         let mut init_status = json!([]);
         let first = |state: Value, last: Value, ready: bool, restarts: i64| {
-            mains.iter().enumerate().map(|(i, c)| if i == 0 { json!({"name": c, "ready": ready, "restartCount": restarts, "state": state, "lastState": last}) } else { json!({"name": c, "ready": true, "restartCount": 0, "state": {"running": {"startedAt": ago(minutes)}}}) }).collect::<Vec<_>>()
+            mains
+                .iter()
+                .enumerate()
+                .map(|(i, c)| {
+                    if i == 0 {
+                        json!({"name": c, "ready": ready, "restartCount": restarts, "state": state, "lastState": last})
+                    } else {
+                        json!({"name": c, "ready": true, "restartCount": 0, "state": {"running": {"startedAt": ago(minutes)}}})
+                    }
+                })
+                .collect::<Vec<_>>()
         };
-        let mut condition = json!({"type": "Ready", "status": "False", "lastTransitionTime": ago(minutes.min(30)), "message": "containers with unready status"});
+        let mut condition =
+            json!({"type": "Ready", "status": "False", "lastTransitionTime": ago(minutes.min(30)), "message": "containers with unready status"});
         let mut scheduled_condition = json!({"type": "PodScheduled", "status": "True"});
         let statuses = match state {
             Pods::Ready => {
@@ -242,7 +272,12 @@ impl World {
             Pods::Crash(code, reason, ran) => {
                 let end: Timestamp = ago(2).parse().unwrap();
                 let start = Timestamp::from_second(end.as_second() - ran).unwrap();
-                first(json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}), json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": start.to_string(), "finishedAt": end.to_string()}}), false, 7)
+                first(
+                    json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}),
+                    json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": start.to_string(), "finishedAt": end.to_string()}}),
+                    false,
+                    7,
+                )
             }
             Pods::Waiting(reason, message) => {
                 phase = "Pending";
@@ -306,7 +341,8 @@ impl World {
     pub fn metric(&mut self, name: &str, labels: &[(&str, &str)], values: &[f64], step_s: i64) -> &mut Self {
         let now: Timestamp = NOW.parse().unwrap();
         let n = values.len() as i64;
-        let values = values.iter().enumerate().map(|(i, v)| (Timestamp::from_second(now.as_second() - (n - 1 - i as i64) * step_s).unwrap(), *v)).collect();
+        let values =
+            values.iter().enumerate().map(|(i, v)| (Timestamp::from_second(now.as_second() - (n - 1 - i as i64) * step_s).unwrap(), *v)).collect();
         let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         self.metrics.push(MetricSeries { query: name.into(), labels, values });
         self
@@ -366,7 +402,10 @@ impl ClusterRead for World {
     }
 
     async fn events(&self, _: CallContext, query: EventQuery) -> Result<Vec<KubeEvent>> {
-        let wanted = |e: &&KubeEvent| query.namespace.as_ref().is_none_or(|n| e.object.namespace.as_ref() == Some(n)) && query.object.as_ref().is_none_or(|o| o.same_object(&e.object));
+        let wanted = |e: &&KubeEvent| {
+            query.namespace.as_ref().is_none_or(|n| e.object.namespace.as_ref() == Some(n))
+                && query.object.as_ref().is_none_or(|o| o.same_object(&e.object))
+        };
         Ok(self.events.iter().filter(wanted).cloned().collect())
     }
 

@@ -23,7 +23,9 @@ pub(crate) fn focus(facts: &Facts, target: &ObjectRef) -> Vec<ObjectRef> {
         "HorizontalPodAutoscaler" => scale_target(object).into_iter().collect(),
         "PodDisruptionBudget" => selected(facts, namespace, object.at("/spec/selector")),
         "PersistentVolumeClaim" => users_of_claim(facts, namespace, &target.name),
-        "Ingress" => ingress_services(object).iter().filter_map(|s| facts.store.get("Service", namespace, s)).flat_map(|s| behind_service(facts, s)).collect(),
+        "Ingress" => {
+            ingress_services(object).iter().filter_map(|s| facts.store.get("Service", namespace, s)).flat_map(|s| behind_service(facts, s)).collect()
+        }
         "Node" => on_node(facts, &target.name),
         "Namespace" | "ResourceQuota" | "LimitRange" => unhealthy_in(facts, if target.kind == "Namespace" { Some(&target.name) } else { namespace }),
         _ => Vec::new(),
@@ -45,9 +47,7 @@ pub(crate) fn former_owner(facts: &Facts, target: &ObjectRef) -> Option<ObjectRe
     let (without_suffix, _) = target.name.rsplit_once('-')?;
     let owner = |kind: &str, name: &str| facts.store.get(kind, namespace, name).map(|o| workload::owner_of(facts, o));
     let by_hash = without_suffix.rsplit_once('-').and_then(|(name, _)| owner("Deployment", name));
-    owner("ReplicaSet", without_suffix)
-        .or_else(|| ["StatefulSet", "DaemonSet", "Job"].iter().find_map(|k| owner(k, without_suffix)))
-        .or(by_hash)
+    owner("ReplicaSet", without_suffix).or_else(|| ["StatefulSet", "DaemonSet", "Job"].iter().find_map(|k| owner(k, without_suffix))).or(by_hash)
 }
 
 /// The workload that an autoscaler scales.
@@ -128,7 +128,8 @@ pub(super) fn foreign_namespaces(facts: &Facts, frontier: &[ObjectRef]) -> BTree
 pub(crate) fn creation_failures(facts: &Facts, workload: &Workload<'_>) -> Vec<String> {
     let mut objects = vec![workload.reference()];
     objects.extend(facts.store.children(&workload.reference()).filter(|c| c.kind() != "Pod").map(Object::reference));
-    let mut found: Vec<String> = objects.iter().flat_map(|o| facts.events_of(o)).filter(|e| e.reason == "FailedCreate").map(|e| e.message.clone()).collect();
+    let mut found: Vec<String> =
+        objects.iter().flat_map(|o| facts.events_of(o)).filter(|e| e.reason == "FailedCreate").map(|e| e.message.clone()).collect();
     found.reverse();
     let condition = workload.object.condition("ReplicaFailure").filter(|c| c["status"] == "True").and_then(|c| c["message"].as_str());
     found.extend(condition.map(str::to_owned));

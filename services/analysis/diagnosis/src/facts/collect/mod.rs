@@ -65,8 +65,12 @@ pub(crate) async fn collect(read: Arc<dyn ClusterRead>, ctx: &CallContext, reque
     load_events(&reader, &mut facts, request.target.namespace.as_deref()).await;
     reader.check()?;
     if !reader.read_anything() {
-        return Err(Error::new(ErrorKind::Unavailable, "diagnosis.collect", "no object can be read; check the cluster's address and the rights of this account")
-            .with("target", &request.target));
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            "diagnosis.collect",
+            "no object can be read; check the cluster's address and the rights of this account",
+        )
+        .with("target", &request.target));
     }
     widen(&reader, &mut facts, request, config).await?;
     facts.events = events::merge(std::mem::take(&mut facts.events), config.max_events);
@@ -167,7 +171,9 @@ async fn load_node_events(reader: &Reader<'_>, facts: &mut Facts) {
 
 async fn load_gitops(reader: &Reader<'_>, facts: &mut Facts) {
     let tracked = |o: &kubernaut_core::model::Object| {
-        o.annotation("argocd.argoproj.io/tracking-id").is_some() || o.label("argocd.argoproj.io/instance").is_some() || o.label("app.kubernetes.io/instance").is_some()
+        o.annotation("argocd.argoproj.io/tracking-id").is_some()
+            || o.label("argocd.argoproj.io/instance").is_some()
+            || o.label("app.kubernetes.io/instance").is_some()
     };
     let namespace = facts.target.namespace.as_deref();
     if ["Deployment", "StatefulSet", "DaemonSet", "ConfigMap", "Service"].iter().any(|k| facts.store.list(k, namespace).any(tracked)) {

@@ -23,12 +23,15 @@ patterns! {
     LOOKUP = r#"(?i)(?:lookup|ENOTFOUND|EAI_AGAIN|UnknownHostException:?|resolve host(?:name)?:?|no such host:?|translate host name|unknown (?:\w+ )?(?:server )?host:?|resolve (?:address|name):?|server at)\s+["'(]*([A-Za-z0-9][A-Za-z0-9._-]*)"#;
     URL = r#"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/@\s"',]*@)?\[?([A-Za-z0-9][A-Za-z0-9._-]*)\]?(?::(\d{1,5}))?"#;
     PAIR = r"(?:^|[^A-Za-z0-9._/:-])([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?):(\d{2,5})(?:$|[^0-9A-Za-z.:_-]|\.(?:\s|$)|:\s)";
-    PORT_WORD = r#"(?i)["']?([A-Za-z0-9][A-Za-z0-9._-]*)["']?(?:\s*\([^)]*\))?[,:]?\s+(?:on\s+)?port:?\s+(\d{2,5})"#;
+    PORT_WORD = r#"(?i)(?:\b(?:to|at|host|server|from)\s+)["']?([A-Za-z0-9][A-Za-z0-9._-]*)["']?(?:\s*\([^)]*\))?[,:]?\s+(?:on\s+)?port:?\s+(\d{2,5})"#;
+    QUOTED = r#"(?i)\bhost(?:name)?\s*[ =:]\s*["']([A-Za-z0-9][A-Za-z0-9._-]*)["'](?:,?\s*port\s*[=:]\s*(\d{2,5}))?"#;
     LISTEN = r"(?i)(?:listening|listen|started|serving|running|bound)(?:\s+\w+){0,4}?[\s:=]+(?:https?://)?(?:\[?[0-9a-z.:*]*\]?:|port\s+|port=|addr=\S*?:)(\d{2,5})\b";
 }
 
-const FILES: &[&str] =
-    &["java", "py", "go", "js", "mjs", "ts", "rb", "rs", "php", "cs", "kt", "scala", "c", "cc", "cpp", "h", "conf", "yaml", "yml", "json", "sql", "sh", "ex", "exs", "erl", "lua", "toml", "ini", "xml", "log"];
+const FILES: &[&str] = &[
+    "java", "py", "go", "js", "mjs", "ts", "rb", "rs", "php", "cs", "kt", "scala", "c", "cc", "cpp", "h", "conf", "yaml", "yml", "json", "sql", "sh",
+    "ex", "exs", "erl", "lua", "toml", "ini", "xml", "log",
+];
 
 /// Hosts in a line, certain ones first, each once.
 pub(crate) fn hosts_in(line: &str) -> Vec<Host> {
@@ -41,7 +44,7 @@ pub(crate) fn hosts_in(line: &str) -> Vec<Host> {
             found.push(Host { name, port, certain: true });
         }
     };
-    for pattern in [&URL, &PAIR, &PORT_WORD] {
+    for pattern in [&URL, &PAIR, &PORT_WORD, &QUOTED] {
         for c in pattern.as_ref().into_iter().flat_map(|r| r.captures_iter(line)) {
             add(&c[1], c.get(2).map(|m| m.as_str()));
         }
@@ -61,7 +64,10 @@ fn is_host(name: &str) -> bool {
     let has_letter = name.bytes().any(|b| b.is_ascii_alphabetic());
     let is_ip = name.split('.').count() == 4 && name.split('.').all(|p| p.parse::<u8>().is_ok());
     let extension = name.rsplit_once('.').map(|(_, e)| e).unwrap_or_default();
-    let plain = matches!(name, "on" | "at" | "to" | "port" | "line" | "error" | "tcp" | "udp" | "the" | "code" | "status" | "pid" | "localhost" | "127.0.0.1" | "0.0.0.0");
+    let plain = matches!(
+        name,
+        "on" | "at" | "to" | "port" | "line" | "error" | "tcp" | "udp" | "the" | "code" | "status" | "pid" | "localhost" | "127.0.0.1" | "0.0.0.0"
+    );
     name.len() <= 253 && (has_letter || is_ip) && !FILES.contains(&extension) && !plain
 }
 
@@ -94,6 +100,8 @@ mod tests {
             ("could not translate host name \"db-main\" to address: Name or service not known", host("db-main", None)),
             ("connection to server at \"db\" (10.0.0.1), port 5432 failed: Connection refused", host("db", Some(5432))),
             ("curl: (7) Failed to connect to web port 8080 after 3 ms", host("web", Some(8080))),
+            ("Is the server running on host \"pg.shared\" (10.9.3.3) and accepting TCP/IP connections on port 5432?", host("pg.shared", None)),
+            ("HTTPConnectionPool(host='fares', port=9090): Max retries exceeded", host("fares", Some(9090))),
             ("timeout connecting to api.shop.svc:8080", host("api.shop.svc", Some(8080))),
         ] {
             assert_eq!(names(line), expected, "{line}");
@@ -102,7 +110,13 @@ mod tests {
 
     #[test]
     fn times_files_and_own_addresses_are_no_hosts() {
-        for line in ["12:57:28 ERROR x", "at java.base/sun.nio.ch.Net.pollConnectNow(Net.java:682)", "File main.py:22", "listening on localhost:80", "level=12:34"] {
+        for line in [
+            "12:57:28 ERROR x",
+            "at java.base/sun.nio.ch.Net.pollConnectNow(Net.java:682)",
+            "File main.py:22",
+            "listening on localhost:80",
+            "level=12:34",
+        ] {
             assert!(names(line).is_empty(), "{line}: {:?}", names(line));
         }
     }

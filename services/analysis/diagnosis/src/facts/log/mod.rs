@@ -146,7 +146,9 @@ mod tests {
 
     #[test]
     fn times_of_common_formats_are_read() {
-        for line in ["2026-06-04T12:57:28.110Z INFO x", "2026/06/04 12:57:28 [emerg] x", "2026-06-04 12:57:28,000 ERROR", "{\"ts\":\"2026-06-04T12:57:28Z\"}"] {
+        for line in
+            ["2026-06-04T12:57:28.110Z INFO x", "2026/06/04 12:57:28 [emerg] x", "2026-06-04 12:57:28,000 ERROR", "{\"ts\":\"2026-06-04T12:57:28Z\"}"]
+        {
             assert_eq!(time_of(line).unwrap().to_string(), "2026-06-04T12:57:28Z");
         }
         assert!(time_of("no time here").is_none());

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::words::{FATAL, TROUBLE, WORDS};
+
 /// What a line reports, with the name it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sign {
@@ -66,36 +68,6 @@ impl Signature {
     }
 }
 
-/// Words (lower case) that mark a kind; the first kind that matches wins within its group.
-const WORDS: &[(Signature, &[&str])] = &[
-    (Signature::NoSuchHost, &["no such host", "enotfound", "eai_again", "unknownhostexception", "name or service not known", "could not translate host", "could not resolve host", "nxdomain", "temporary failure in name resolution", "unknown host", "nodename nor servname", "failed to lookup address", "name resolution failed", "name does not resolve", "unknown mysql server host", "bad address '"]),
-    (Signature::ConnectionRefused, &["connection refused", "econnrefused", "connect failed (111", "actively refused", "errno 111"]),
-    (Signature::AuthFailed, &["password authentication failed", "authentication failed", "access denied for user", "invalid credentials", "wrongpass", "noauth authentication required", "login failed for user", "auth failed", "authentication error", "invalid username or password", "invalid password", "bad credentials", "access_refused", "sasl authentication", "invalid api key", "invalidaccesskeyid", "signaturedoesnotmatch", "401 unauthorized", "invalid token", "invalid_client", "role does not exist"]),
-    (Signature::Timeout, &["i/o timeout", "timed out", "timeout connecting", "etimedout", "connection timeout", "connect timeout", "deadline exceeded", "connecttimeout", "timeout exceeded", "timeoutexception", "timeout expired"]),
-    (Signature::TooManyConnections, &["too many clients already", "too many connections", "remaining connection slots", "max number of clients reached", "connection limit exceeded"]),
-    (Signature::DiskFull, &["no space left on device", "enospc", "disk full", "disk quota exceeded", "not enough space", "errno 28", "insufficient disk space"]),
-    (Signature::ReadOnly, &["read-only file system", "erofs", "readonly you can't write", "cannot execute insert in a read-only", "read-only transaction", "is read only"]),
-    (Signature::AddressInUse, &["address already in use", "eaddrinuse", "port is already allocated", "bind: address"]),
-    (Signature::ExecFormat, &["exec format error", "cannot execute binary file"]),
-    (Signature::TooManyFiles, &["too many open files", "emfile"]),
-    (Signature::OutOfMemory, &["java.lang.outofmemoryerror", "javascript heap out of memory", "cannot allocate memory", "memoryerror", "std::bad_alloc", "out of memory"]),
-    (Signature::Forbidden, &["is forbidden: user", "cannot list resource", "cannot get resource", "cannot create resource", "cannot watch resource", "cannot patch resource", "cannot update resource", "cannot delete resource"]),
-    (Signature::Tls, &["x509:", "certificate has expired", "certificate verify failed", "tls handshake", "ssl routines", "unable to verify the first certificate", "pkix path"]),
-    (Signature::CommandNotFound, &["command not found", ": not found", "executable file not found", "no such file or directory: unknown", "exec: \"", "can't open file", "cannot find module", "modulenotfounderror", "no module named", "could not find or load main class", "unable to access jarfile"]),
-    (Signature::BadFlag, &["unknown flag", "unrecognized option", "unknown option", "unrecognized arguments", "flag provided but not defined", "unexpected argument", "invalid option", "unknown command", "unrecognized argument", "unknown shorthand flag"]),
-    (Signature::Schema, &["relation \"", "no such table", "undefinedtable", "pending migration", "migration failed", "schema version", "dirty database", "unknown column", "column does not exist", "table doesn't exist", "does not exist (sqlstate 42p01)"]),
-    (Signature::MissingFile, &["no such file or directory", "enoent", "filenotfounderror", "filenotfoundexception", "file not found", "nosuchfileexception", "cannot open file", "could not open file"]),
-    (Signature::BadConfig, &["unknown directive", "unrecognized configuration parameter", "invalid configuration", "invalid config", "configuration error", "config error", "failed to parse config", "error parsing config", "could not parse config", "unable to parse config", "error loading config", "failed to load config", "cannot load config", "yaml: line", "yaml: unmarshal", "yaml: unknown", "error converting yaml", "unmarshal", "unknown field", "unexpected token", "json decode", "jsondecodeerror", "parsererror", "scannererror", "tomldecodeerror", "syntax error", "bad directive", "invalid value", "invalid number of arguments", "unknown configuration", "invalid parameter", "bad configuration", "malformed", "could not parse", "failed to parse", "cannot parse", "parse error", "not a valid", "invalid format", "invalid syntax", "*** fatal config file error", "unknown setting", "unknown key", "unexpected key", "[emerg]", "unsupported config", "config file error", "could not load configuration", "schema validation failed"]),
-    (Signature::PermissionDenied, &["permission denied", "eacces", "operation not permitted", "accessdeniedexception"]),
-    (Signature::Unreachable, &["able to connect", "unable to connect", "cannot connect", "can't connect", "could not connect", "failed to connect", "connection reset", "connection closed", "no route to host", "network is unreachable", "econnreset", "run out of available brokers", "unavailable desc", "service unavailable", "no healthy upstream", "can't access", "connection error", "lost connection", "bad gateway", "upstream connect error", "host is unreachable", "ehostunreach", "not reachable", "unreachable"]),
-];
-
-/// Markers of a line that ends a process.
-const FATAL: &[&str] = &["fatal", "panic:", "critical", "traceback (most recent", "unhandled exception", "uncaught exception", "exception in thread", "aborting", "exiting", "[emerg]", "unhandledpromiserejection", "thread 'main' panicked", "goroutine 1 [running]"];
-
-/// Markers of a line that reports trouble of any kind.
-const TROUBLE: &[&str] = &["error", "err=", "\"err\"", "fatal", "fail", "panic", "exception", "critical", "warn", "denied", "refused", "timeout", "timed out", "unable", "cannot", "can't", "not found", "no such", "invalid", "unknown", "missing", "required", "unrecognized", "emerg", "no space", "unavailable", "unauthorized", "forbidden", "already in use", "too many", "read-only", "wrong", "abort", "exit", "enot", "econn", "expired", "x509", "eacces", "unexpected", "malformed", "undefined", "must be set", "not set", "out of memory", "unreachable", "panicked", "bad address", "not a valid", "expected", "able to connect", "waiting for", "yaml", "not allowed", "parse", "directive", "syntax"];
-
 macro_rules! patterns {
     ($($name:ident = $pattern:literal;)*) => {$(
         static $name: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new($pattern).ok());
@@ -137,7 +109,8 @@ pub(crate) fn recognise(line: &str) -> Vec<Sign> {
 
 /// Lines of an access log report requests, not failures of the process.
 fn is_access_log(lower: &str) -> bool {
-    (lower.contains("http/1.") || lower.contains("http/2")) && (lower.contains("\"get ") || lower.contains("\"post ") || lower.contains("\"put ") || lower.contains("\"head "))
+    (lower.contains("http/1.") || lower.contains("http/2"))
+        && (lower.contains("\"get ") || lower.contains("\"post ") || lower.contains("\"put ") || lower.contains("\"head "))
 }
 
 /// A level word that says the line is no failure.
@@ -148,7 +121,12 @@ fn is_mild(lower: &str) -> bool {
 fn is_plausible(kind: Signature, lower: &str) -> bool {
     match kind {
         // These words are common in harmless lines.
-        Signature::BadConfig | Signature::MissingFile | Signature::CommandNotFound | Signature::Timeout | Signature::Unreachable | Signature::AuthFailed => !is_mild(lower),
+        Signature::BadConfig
+        | Signature::MissingFile
+        | Signature::CommandNotFound
+        | Signature::Timeout
+        | Signature::Unreachable
+        | Signature::AuthFailed => !is_mild(lower),
         _ => true,
     }
 }
@@ -158,7 +136,26 @@ fn missing_env(line: &str) -> Option<String> {
         let Some(found) = pattern.as_ref().and_then(|r| r.captures(line)) else { continue };
         let name = found.get(1)?.as_str();
         let is_env = WORD_ENV.as_ref().is_some_and(|r| r.is_match(name));
-        let level = matches!(name, "ERROR" | "FATAL" | "WARN" | "WARNING" | "INFO" | "CRITICAL" | "DEBUG" | "PANIC" | "ENOENT" | "EACCES" | "HTTP" | "URL" | "JSON" | "YAML" | "TLS" | "SSL" | "TCP");
+        let level = matches!(
+            name,
+            "ERROR"
+                | "FATAL"
+                | "WARN"
+                | "WARNING"
+                | "INFO"
+                | "CRITICAL"
+                | "DEBUG"
+                | "PANIC"
+                | "ENOENT"
+                | "EACCES"
+                | "HTTP"
+                | "URL"
+                | "JSON"
+                | "YAML"
+                | "TLS"
+                | "SSL"
+                | "TCP"
+        );
         if is_env && !level {
             return Some(name.to_owned());
         }
@@ -168,7 +165,12 @@ fn missing_env(line: &str) -> Option<String> {
 
 fn subject(kind: Signature, line: &str) -> Option<String> {
     match kind {
-        Signature::MissingFile | Signature::PermissionDenied | Signature::DiskFull | Signature::ReadOnly | Signature::BadConfig | Signature::CommandNotFound => {
+        Signature::MissingFile
+        | Signature::PermissionDenied
+        | Signature::DiskFull
+        | Signature::ReadOnly
+        | Signature::BadConfig
+        | Signature::CommandNotFound => {
             let path = PATH.as_ref()?.captures_iter(line).last()?.get(1)?.as_str();
             Some(path.trim_end_matches(['.', ',', ':']).to_owned())
         }
@@ -204,7 +206,10 @@ mod tests {
             ("yaml: line 4: mapping values are not allowed in this context", Signature::BadConfig),
             ("listen tcp :8080: bind: address already in use", Signature::AddressInUse),
             ("Wasn't able to connect to redis", Signature::Unreachable),
-            ("pods is forbidden: User \"system:serviceaccount:a:b\" cannot list resource \"pods\" in API group \"\" in the namespace \"a\"", Signature::Forbidden),
+            (
+                "pods is forbidden: User \"system:serviceaccount:a:b\" cannot list resource \"pods\" in API group \"\" in the namespace \"a\"",
+                Signature::Forbidden,
+            ),
         ] {
             assert_eq!(kind(line), Some(expected), "{line}");
         }
