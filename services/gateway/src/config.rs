@@ -19,6 +19,9 @@ pub struct GatewayConfig {
     /// For this many seconds after an incident ended `no_action`, its alerts are counted there instead of opening a new one; 0 turns it off.
     /// Default 86 400.
     pub quiet_after_no_action_s: u64,
+    /// For this many seconds after an incident was handed to a person, alerts of the same owner are counted there while any of them fires, unless
+    /// they are more severe; 0 turns it off. Default 3600.
+    pub quiet_after_handover_s: u64,
     /// Alerts of one request whose targets are looked up at the same time, 1 to 256. Default 16.
     pub batch_concurrency: usize,
     /// The sources by name; the name is the last part of the route. Only those listed exist. Default `alertmanager` and `native`, both open.
@@ -33,6 +36,7 @@ impl Default for GatewayConfig {
             body_limit_bytes: 4 * 1024 * 1024,
             fingerprint: FingerprintStrategy::default(),
             quiet_after_no_action_s: 86_400,
+            quiet_after_handover_s: 3600,
             batch_concurrency: 16,
             sources: BTreeMap::from([
                 ("alertmanager".to_owned(), SourceConfig { kind: SourceKind::Alertmanager, ..SourceConfig::default() }),

@@ -164,7 +164,10 @@ impl Gateway {
     }
 
     async fn intake(&self, ctx: CallContext, alerts: Vec<Alert>) -> Result<Vec<IntakeResult>> {
-        let policy = IntakePolicy { quiet_after_no_action: Duration::from_secs(self.config.quiet_after_no_action_s) };
+        let policy = IntakePolicy {
+            quiet_after_no_action: Duration::from_secs(self.config.quiet_after_no_action_s),
+            quiet_after_handover: Duration::from_secs(self.config.quiet_after_handover_s),
+        };
         self.ledger.intake(ctx, Intake { alerts, policy }).await
     }
 

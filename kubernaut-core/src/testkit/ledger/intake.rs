@@ -16,6 +16,7 @@ pub(super) async fn rules(make: &impl AsyncFn(ManualClock) -> Arc<dyn Ledger>) {
     the_highest_severity_stays(&Bench::new(make).await).await;
     an_ended_incident_takes_no_alerts(&Bench::new(make).await).await;
     a_quiet_time_after_no_action_opens_nothing(&Bench::new(make).await).await;
+    a_person_who_took_over_is_not_called_again(&Bench::new(make).await).await;
     incidents_are_filtered_and_paged_newest_first(&Bench::new(make).await).await;
 }
 
@@ -145,7 +146,7 @@ async fn an_ended_incident_takes_no_alerts(b: &Bench) {
 async fn a_quiet_time_after_no_action_opens_nothing(b: &Bench) {
     let first = b.open("a").await;
     end(b, Phase::NoAction).await;
-    let policy = IntakePolicy { quiet_after_no_action: Duration::from_secs(600) };
+    let policy = IntakePolicy { quiet_after_no_action: Duration::from_secs(600), ..IntakePolicy::default() };
     let take = async || b.ledger.intake(ctx(), Intake { alerts: vec![b.alert("a", "web-1")], policy }).await.unwrap().remove(0);
     b.pass(599);
     let quiet = take().await;
@@ -158,6 +159,20 @@ async fn a_quiet_time_after_no_action_opens_nothing(b: &Bench) {
     end(b, Phase::Resolved).await;
     b.pass(1);
     assert_eq!(take().await.outcome, IntakeOutcome::Created, "only `no_action` makes quiet");
+}
+
+async fn a_person_who_took_over_is_not_called_again(b: &Bench) {
+    let first = b.open("a").await;
+    end(b, Phase::ManualReview).await;
+    let policy = IntakePolicy { quiet_after_handover: Duration::from_secs(600), ..IntakePolicy::default() };
+    let take = async |alert| b.ledger.intake(ctx(), Intake { alerts: vec![alert], policy }).await.unwrap().remove(0);
+    let again = take(b.alert("a", "web-2")).await;
+    assert_eq!((again.outcome, again.incident_id), (IntakeOutcome::Duplicate, Some(first)), "while one fires, others of the owner are counted there");
+    for name in ["web-1", "web-2"] {
+        assert_eq!(take(b.resolved("a", name)).await.outcome, IntakeOutcome::Resolved, "its end is recorded");
+    }
+    assert_eq!(b.incident(first).await.firing, 0);
+    assert_eq!(take(b.alert("a", "web-1")).await.outcome, IntakeOutcome::Created, "after all have ended it is a new incident");
 }
 
 async fn incidents_are_filtered_and_paged_newest_first(b: &Bench) {

@@ -107,7 +107,10 @@ fn contradict(stated: Attributed<Environment>, others: impl Iterator<Item = Envi
     let stricter = others.filter(|e| *e > stated.value).max();
     match stricter {
         Some(other) if stated.confidence < confidence::EXPLICIT => {
-            attributed(stated.value, stated.basis, format!("{}, but another source says {other}", stated.detail), stated.confidence.min(confidence::CONTRADICTED))
+            let detail = format!("{}, but another source says {other}", stated.detail);
+            let confidence = stated.confidence.min(confidence::CONTRADICTED);
+            // Two answers are plausible, so the stricter of them counts.
+            Attributed { treated_as: other, ..attributed(stated.value, stated.basis, detail, confidence) }
         }
         _ => stated,
     }

@@ -33,6 +33,15 @@ pub(crate) struct Known {
     pub(crate) counts: Counts,
 }
 
+/// An incident that has ended and may still count alerts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) known: Known,
+    pub(crate) closed_at: Timestamp,
+    /// In a person's hands; else restraint was right.
+    pub(crate) handed_over: bool,
+}
+
 /// The alerts of one request.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -41,8 +50,10 @@ pub(crate) struct Request {
     pub(crate) cluster: String,
     pub(crate) actor: String,
     pub(crate) alerts: Vec<Alert>,
-    /// Incidents that ended `no_action` at or after this time still count alerts; `None` for none.
+    /// Incidents that ended `no_action` at or after this time still count alerts that they know; `None` for none.
     pub(crate) quiet_since: Option<Timestamp>,
+    /// Incidents that ended in a person's hands at or after this time still count alerts while one of them fires; `None` for none.
+    pub(crate) handed_over_since: Option<Timestamp>,
 }
 
 impl Request {
@@ -57,8 +68,8 @@ impl Request {
 pub(crate) struct Stored {
     /// Open incidents.
     pub(crate) open: HashMap<IncidentKey, Known>,
-    /// The last incident of a key, where it ended `no_action`, with its end.
-    pub(crate) quiet: HashMap<IncidentKey, (Known, Timestamp)>,
+    /// The last incident of a key, where it ended so that alerts can be counted on it.
+    pub(crate) ended: HashMap<IncidentKey, Ended>,
     /// Whether the last word of a distinct alert is firing.
     pub(crate) words: HashMap<(IncidentId, String), bool>,
     /// Alerts that are kept already.
@@ -126,6 +137,19 @@ pub(crate) fn count(counts: Counts, last_word: Option<bool>, alert: &Alert, now:
     }
 }
 
+/// Whether an incident that has ended counts an alert. `last_word` says whether that same alert was firing when it was last heard of.
+fn still_counts(ended: &Ended, last_word: Option<bool>, request: &Request, alert: &Alert) -> bool {
+    let since = if ended.handed_over { request.handed_over_since } else { request.quiet_since };
+    if since.is_none_or(|since| ended.closed_at < since) {
+        return false;
+    }
+    match (alert.status, ended.handed_over) {
+        (AlertStatus::Resolved, _) => last_word == Some(true),
+        (AlertStatus::Firing, false) => last_word.is_some(),
+        (AlertStatus::Firing, true) => ended.known.counts.firing > 0 && alert.severity <= ended.known.counts.severity,
+    }
+}
+
 struct Planner<'a> {
     stored: Stored,
     now: Timestamp,
@@ -145,7 +169,7 @@ impl<'a> Planner<'a> {
             return IntakeResult { alert_id: None, incident_id: None, outcome: IntakeOutcome::Rejected, error: Some(error) };
         }
         let key = request.key_of(alert);
-        let (incident_id, outcome) = match (self.known(&key, request.quiet_since, alert.status), alert.status) {
+        let (incident_id, outcome) = match (self.known(&key, request, alert), alert.status) {
             (Some(known), AlertStatus::Firing) => (Some(self.count_on(&key, known, alert)), IntakeOutcome::Duplicate),
             (Some(known), AlertStatus::Resolved) => (Some(self.count_on(&key, known, alert)), IntakeOutcome::Resolved),
             (None, AlertStatus::Firing) => (Some(self.open(key, request, alert)), IntakeOutcome::Created),
@@ -156,12 +180,13 @@ impl<'a> Planner<'a> {
         IntakeResult { alert_id, incident_id, outcome, error: None }
     }
 
-    fn known(&self, key: &IncidentKey, quiet_since: Option<Timestamp>, status: AlertStatus) -> Option<Known> {
+    fn known(&self, key: &IncidentKey, request: &Request, alert: &Alert) -> Option<Known> {
         if let Some(open) = self.stored.open.get(key) {
             return Some(open.clone());
         }
-        let since = quiet_since.filter(|_| status == AlertStatus::Firing)?;
-        self.stored.quiet.get(key).filter(|(_, closed_at)| *closed_at >= since).map(|(known, _)| known.clone())
+        let ended = self.stored.ended.get(key)?;
+        let word = self.stored.words.get(&(ended.known.id, alert_key(alert)));
+        still_counts(ended, word.copied(), request, alert).then(|| ended.known.clone())
     }
 
     fn count_on(&mut self, key: &IncidentKey, known: Known, alert: &Alert) -> IncidentId {
@@ -176,8 +201,8 @@ impl<'a> Planner<'a> {
     fn store_counts(&mut self, key: &IncidentKey, id: IncidentId, counts: Counts) {
         if let Some(known) = self.stored.open.get_mut(key) {
             known.counts = counts;
-        } else if let Some((known, _)) = self.stored.quiet.get_mut(key) {
-            known.counts = counts;
+        } else if let Some(ended) = self.stored.ended.get_mut(key) {
+            ended.known.counts = counts;
         }
         match self.new.get(&id).and_then(|at| self.plan.created.get_mut(*at)) {
             Some((incident, _)) => apply(incident, counts),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use kubernaut_core::{
-    model::{Alert, AlertId, Incident, IncidentId, IntakeResult, Timestamp},
+    model::{Alert, AlertId, Incident, IncidentId, IntakeResult},
     port::NewEvent,
 };
 use sqlx::{Row, Sqlite, query_builder::Separated, sqlite::SqliteRow};
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::rules::{
     audit::{self, ChainEnd, Subject},
-    intake::{self, Counts, IncidentKey, KeptAlert, Known, Plan, Request, Stored, alert_key},
+    intake::{self, Counts, Ended, IncidentKey, KeptAlert, Known, Plan, Request, Stored, alert_key},
 };
 
 /// Takes the alerts of all jobs in and keeps each job's results; `false` if that failed, so that what was written is taken back.
@@ -52,17 +52,17 @@ async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Stored, Fault> {
     let keys: HashSet<IncidentKey> = alerts.iter().map(|(request, alert)| request.key_of(alert)).collect();
     let keys: Vec<IncidentKey> = keys.into_iter().collect();
     let open = open_incidents(tx, &keys).await?;
-    let mut quiet = HashMap::new();
-    if requests.iter().any(|r| r.quiet_since.is_some()) {
+    let mut ended = HashMap::new();
+    if requests.iter().any(|r| r.quiet_since.is_some() || r.handed_over_since.is_some()) {
         let rest: Vec<IncidentKey> = keys.into_iter().filter(|k| !open.contains_key(k)).collect();
-        quiet = quiet_incidents(tx, &rest).await?;
+        ended = ended_incidents(tx, &rest).await?;
     }
-    let known = |key: &IncidentKey| open.get(key).or_else(|| quiet.get(key).map(|(known, _)| known)).map(|known| known.id);
+    let known = |key: &IncidentKey| open.get(key).or_else(|| ended.get(key).map(|e| &e.known)).map(|known| known.id);
     let words: HashSet<(IncidentId, String)> =
         alerts.iter().filter_map(|(request, alert)| known(&request.key_of(alert)).map(|id| (id, alert_key(alert)))).collect();
     let words = last_words(tx, &words.into_iter().collect::<Vec<_>>()).await?;
     let ids: Vec<AlertId> = alerts.iter().map(|(_, alert)| alert.id).collect();
-    Ok(Stored { open, quiet, words, alerts: kept_alerts(tx, &ids).await? })
+    Ok(Stored { open, ended, words, alerts: kept_alerts(tx, &ids).await? })
 }
 
 // The list of keys comes first in these joins (`CROSS JOIN` keeps the order), so that each key is one look-up in an index.
@@ -74,13 +74,18 @@ async fn open_incidents(tx: &mut Tx, keys: &[IncidentKey]) -> Result<HashMap<Inc
     rows.iter().map(|row| Ok((key(row)?, known(row)?))).collect()
 }
 
-async fn quiet_incidents(tx: &mut Tx, keys: &[IncidentKey]) -> Result<HashMap<IncidentKey, (Known, Timestamp)>, Fault> {
+async fn ended_incidents(tx: &mut Tx, keys: &[IncidentKey]) -> Result<HashMap<IncidentKey, Ended>, Fault> {
     let head =
-        "SELECT i.tenant, i.cluster, i.fingerprint, i.id, i.occurrences, i.firing, i.alert_resolved_at, i.severity, i.closed_at FROM (";
+        "SELECT i.tenant, i.cluster, i.fingerprint, i.id, i.occurrences, i.firing, i.alert_resolved_at, i.severity, i.closed_at, i.phase FROM (";
     let tail = ") k CROSS JOIN incidents i ON i.id = (SELECT x.id FROM incidents x WHERE x.fingerprint = k.column3 AND x.tenant = k.column1 \
-                AND x.cluster = k.column2 ORDER BY x.id DESC LIMIT 1) WHERE i.phase = 'no_action' AND i.closed_at IS NOT NULL";
+                AND x.cluster = k.column2 ORDER BY x.id DESC LIMIT 1) WHERE i.phase IN ('no_action', 'manual_review', 'ineffective', \
+                'rolled_back', 'failed', 'timed_out') AND i.closed_at IS NOT NULL";
     let rows = bulk::read(tx, head, tail, keys, bind_key).await?;
-    rows.iter().map(|row| Ok((key(row)?, (known(row)?, time(row.try_get("closed_at")?)?)))).collect()
+    let ended = |row: &SqliteRow| -> Result<_, Fault> {
+        let handed_over = row.try_get::<&str, _>("phase")? != "no_action";
+        Ok((key(row)?, Ended { known: known(row)?, closed_at: time(row.try_get("closed_at")?)?, handed_over }))
+    };
+    rows.iter().map(ended).collect()
 }
 
 async fn last_words(tx: &mut Tx, wanted: &[(IncidentId, String)]) -> Result<HashMap<(IncidentId, String), bool>, Fault> {

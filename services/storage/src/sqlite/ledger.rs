@@ -53,13 +53,14 @@ impl SqliteLedger {
     }
 
     fn request(&self, ctx: &CallContext, intake: Intake) -> Request {
-        let quiet = intake.policy.quiet_after_no_action;
+        let since = |quiet: Duration| (!quiet.is_zero()).then(|| minus(self.clock.now(), quiet));
         Request {
             tenant: ctx.tenant.to_string(),
             cluster: ctx.cluster.to_string(),
             actor: ctx.actor.to_string(),
             alerts: intake.alerts,
-            quiet_since: (!quiet.is_zero()).then(|| minus(self.clock.now(), quiet)),
+            quiet_since: since(intake.policy.quiet_after_no_action),
+            handed_over_since: since(intake.policy.quiet_after_handover),
         }
     }
 }

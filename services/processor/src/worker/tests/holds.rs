@@ -49,6 +49,7 @@ async fn of_two_incidents_of_one_owner_the_older_goes_first() {
         alert
     };
     let first = house.alert(keyed("Crashes")).await;
+    house.clock.advance(std::time::Duration::from_secs(1));
     let second = house.alert(keyed("Unavailable")).await;
     house.work().await;
     assert_eq!(house.phase(first).await, Phase::Executing);

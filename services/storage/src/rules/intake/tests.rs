@@ -27,7 +27,7 @@ fn alert(fingerprint: u8, pod: u8, firing: bool) -> Alert {
 
 fn request(alerts: &[(u8, u8, bool)]) -> Request {
     let alerts = alerts.iter().map(|(fingerprint, pod, firing)| alert(*fingerprint, *pod, *firing)).collect();
-    Request { tenant: String::new(), cluster: "c".into(), actor: "test".into(), alerts, quiet_since: None }
+    Request { tenant: String::new(), cluster: "c".into(), actor: "test".into(), alerts, quiet_since: None, handed_over_since: None }
 }
 
 fn planned(requests: &[&Request]) -> Vec<Vec<IntakeResult>> {
