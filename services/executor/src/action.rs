@@ -29,6 +29,16 @@ pub(crate) enum Effect {
     NodeClose,
     /// A node takes pods again.
     NodeOpen,
+    /// A label of a node changes.
+    NodeMark,
+    /// A Service chooses other pods.
+    Reroute,
+    /// Content of a ConfigMap changes.
+    Config,
+    /// Declared fields of another object change; no pod is taken down by it.
+    Settings,
+    /// What is opened, weakened or final enough that a person is asked each time.
+    Consult,
     /// An action of another executor; nothing is known of its effect.
     Other,
 }
@@ -44,6 +54,14 @@ pub(crate) enum Read {
     LimitRanges,
     /// All nodes.
     Nodes,
+    /// Pods of the target's namespace.
+    Pods,
+    /// Services of the namespace that the parameter `to` names.
+    PeerServices,
+    /// All storage classes.
+    StorageClasses,
+    /// Secrets of the target's namespace, without their values.
+    Secrets,
 }
 
 impl Read {
@@ -54,6 +72,10 @@ impl Read {
             Self::Autoscalers => "HorizontalPodAutoscaler",
             Self::LimitRanges => "LimitRange",
             Self::Nodes => "Node",
+            Self::Pods => "Pod",
+            Self::PeerServices => "Service",
+            Self::StorageClasses => "StorageClass",
+            Self::Secrets => "Secret",
         }
     }
 }

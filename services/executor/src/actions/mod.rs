@@ -2,9 +2,11 @@
 
 mod autoscaling;
 mod command;
+mod configmap;
 mod container;
 mod env;
 mod image;
+mod network;
 mod node;
 mod placement;
 mod pod;
@@ -14,6 +16,7 @@ mod resources;
 mod rollback;
 mod rollout;
 mod scale;
+mod service;
 
 use crate::action::Action;
 
@@ -36,6 +39,10 @@ pub(crate) static ALL: &[&Action] = &[
     &probe::PATCH_PROBE,
     &placement::PATCH_NODE_SELECTOR,
     &placement::PATCH_AFFINITY,
+    &service::PATCH_SERVICE_SELECTOR,
+    &service::PATCH_SERVICE_PORT,
+    &configmap::PATCH_CONFIGMAP,
+    &network::PATCH_NETWORK_POLICY,
     &autoscaling::PATCH_HPA_MAX,
     &node::CORDON_NODE,
     &node::UNCORDON_NODE,

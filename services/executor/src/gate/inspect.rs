@@ -132,6 +132,14 @@ impl GatedExecutor {
         Ok(match pass.effect {
             Effect::Evict => Load { budgets: list("PodDisruptionBudget", scene.target.namespace()).await?, ..Load::default() },
             Effect::NodeClose => Load { nodes: list("Node", None).await?, ..Load::default() },
+            Effect::Reroute => Load { pods: list("Pod", scene.target.namespace()).await?, ..Load::default() },
+            Effect::Config => {
+                let mut workloads = Vec::new();
+                for kind in ["Deployment", "StatefulSet", "DaemonSet", "CronJob"] {
+                    workloads.extend(list(kind, scene.target.namespace()).await?);
+                }
+                Load { workloads, ..Load::default() }
+            }
             _ => Load::default(),
         })
     }

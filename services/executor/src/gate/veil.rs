@@ -1,11 +1,11 @@
-//! Changes as the audit trail may show them: values of environment variables are often secrets.
+//! Changes as the audit trail may show them: values of environment variables and content of ConfigMaps are often secrets.
 
 use kubernaut_core::model::FieldChange;
 use serde_json::{Value, json};
 
 const HIDDEN: &str = "(hidden)";
 
-/// The changes with values of environment variables hidden; names and paths stay.
+/// The changes with values of environment variables and content of ConfigMaps hidden; names and paths stay.
 pub(super) fn veiled(changes: &[FieldChange]) -> Vec<FieldChange> {
     changes.iter().map(|c| FieldChange { path: c.path.clone(), before: c.before.as_ref().map(|v| veil(&c.path, v)), after: c.after.as_ref().map(|v| veil(&c.path, v)) }).collect()
 }
@@ -13,7 +13,8 @@ pub(super) fn veiled(changes: &[FieldChange]) -> Vec<FieldChange> {
 fn veil(path: &str, value: &Value) -> Value {
     let segments: Vec<&str> = path.rsplit('/').collect();
     match segments.as_slice() {
-        ["value", _, "env", ..] => json!(HIDDEN),
+        ["value", _, "env", ..] | [_, "data", ""] => json!(HIDDEN),
+        ["data", ""] => keys_only(value),
         [_, "env", ..] => variable(value),
         [last, ..] => inside(last, value),
         [] => inside("", value),
@@ -27,6 +28,10 @@ fn inside(key: &str, value: &Value) -> Value {
         Value::Object(fields) => Value::Object(fields.iter().map(|(k, v)| (k.clone(), inside(k, v))).collect()),
         other => other.clone(),
     }
+}
+
+fn keys_only(value: &Value) -> Value {
+    value.as_object().into_iter().flatten().map(|(key, _)| (key.clone(), json!(HIDDEN))).collect()
 }
 
 fn variable(value: &Value) -> Value {
@@ -50,6 +55,8 @@ mod tests {
             ("/spec/template/spec/containers/0/env/0", env[0].clone()),
             ("/spec/template/spec/containers/0/env", env.clone()),
             ("/spec/template/spec/containers", containers.clone()),
+            ("/data/app.conf", json!("password=s3cret")),
+            ("/data", json!({"app.conf": "password=s3cret"})),
             ("/spec/template", json!({"spec": {"containers": containers}})),
         ] {
             let change = FieldChange { path: path.into(), before: Some(value), after: None };

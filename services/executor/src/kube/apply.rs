@@ -51,7 +51,7 @@ impl KubeExecutor {
         let mut seen = None;
         let mut tries = 1;
         loop {
-            let Some(current) = self.load(ctx, action, &request.target).await? else { return missing(action, request, dry_run) };
+            let Some(current) = self.load(ctx, action, request).await? else { return missing(action, request, dry_run) };
             if let Some(idle) = idle(action, &current, request) {
                 return Ok(idle);
             }

@@ -147,7 +147,7 @@ impl Executor for KubeExecutor {
         if action.effect == Effect::Record {
             return Ok(Vec::new());
         }
-        let current = ctx.run("executor.preconditions", self.load(&ctx, action, &request.target)).await?.ok_or_else(|| gone(&request))?;
+        let current = ctx.run("executor.preconditions", self.load(&ctx, action, &request)).await?.ok_or_else(|| gone(&request))?;
         (action.check)(&current, &request.params)
     }
 

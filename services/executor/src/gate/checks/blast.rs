@@ -16,6 +16,10 @@ pub(in super::super) struct Load {
     pub(in super::super) budgets: Vec<Object>,
     /// All nodes, for closing one.
     pub(in super::super) nodes: Vec<Object>,
+    /// Pods of the namespace, for a Service that is to choose others.
+    pub(in super::super) pods: Vec<Object>,
+    /// Workloads of the namespace, for a ConfigMap.
+    pub(in super::super) workloads: Vec<Object>,
 }
 
 /// What is checked.
@@ -44,6 +48,11 @@ pub(in super::super) fn blast_radius(blast: &Blast<'_>, load: &Load, purpose: Pu
         Effect::Autoscaler => autoscaler(blast),
         Effect::NodeClose => close_node(blast, &load.nodes),
         Effect::NodeOpen => Verdict::pass("a node that takes pods again takes nothing down"),
+        Effect::NodeMark => Verdict::pass("a label of a node takes no running pod down"),
+        Effect::Reroute => reroute(target, &load.pods),
+        Effect::Config => config(target, &load.workloads),
+        Effect::Settings => Verdict::pass("the change takes no pod down"),
+        Effect::Consult => Verdict::ask(format!("{} opens, weakens or cannot be taken back; a person must agree each time", blast.spec.name)),
         Effect::Other => other(blast.spec),
     }
 }
@@ -113,6 +122,35 @@ fn evict(blast: &Blast<'_>, budgets: &[Object]) -> Verdict {
     match owners.into_iter().find(|o| workloads.contains(&o.kind())) {
         Some(workload) => share(blast.config, 1, ready(workload).max(1)),
         None => Verdict::ask("what serves beside this ready pod cannot be told"),
+    }
+}
+
+/// A Service that leads somewhere now would lead somewhere else.
+fn reroute(service: &Object, pods: &[Object]) -> Verdict {
+    let selector = service.map_at("/spec/selector");
+    let behind = |pod: &&Object| !selector.is_empty() && selector.iter().all(|(k, v)| pod.label(k) == Some(v)) && pod_is_ready(pod);
+    match pods.iter().filter(behind).count() {
+        0 => Verdict::pass("no ready pod is behind the Service now"),
+        n => Verdict::ask(format!("{n} ready pods are behind the Service now and may be left")),
+    }
+}
+
+/// Content that several workloads use changes all of them.
+fn config(map: &Object, workloads: &[Object]) -> Verdict {
+    let users: Vec<String> = workloads.iter().filter(|w| w.pod_spec().is_some_and(|s| uses(s, map.name()))).map(|w| w.reference().to_string()).collect();
+    match users.as_slice() {
+        [] => Verdict::pass("no workload of the namespace names the ConfigMap"),
+        [one] => Verdict::pass(format!("only {one} uses the ConfigMap")),
+        many => Verdict::ask(format!("{} workloads use the ConfigMap: {}", many.len(), many.join(", "))),
+    }
+}
+
+/// Whether a pod spec names a ConfigMap, in a volume or in a variable.
+fn uses(value: &Value, map: &str) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(|i| uses(i, map)),
+        Value::Object(fields) => fields.iter().any(|(k, v)| (matches!(k.as_str(), "configMap" | "configMapRef" | "configMapKeyRef") && v["name"] == map) || uses(v, map)),
+        _ => false,
     }
 }
 

@@ -19,7 +19,7 @@ pub(in super::super) fn policy(config: &GateConfig, scene: &Scene, spec: &Action
     if SENSITIVE.contains(&spec.family.as_str()) && !config.enabled_families.contains(&spec.family) {
         return Verdict::fail(format!("actions of the family {} are off; list it in enabled_families", spec.family));
     }
-    let opted_in = match opt_in(config, scene) {
+    let opted_in = match opt_in(config, scene, spec) {
         Ok(text) => text,
         Err(text) => return Verdict::fail(text),
     };
@@ -33,13 +33,13 @@ pub(in super::super) fn policy(config: &GateConfig, scene: &Scene, spec: &Action
     }
 }
 
-fn opt_in(config: &GateConfig, scene: &Scene) -> Result<String, String> {
+fn opt_in(config: &GateConfig, scene: &Scene, spec: &ActionSpec) -> Result<String, String> {
     let says = |object: &Object, value: &str| object.label(MANAGED).or_else(|| object.annotation(MANAGED)).is_some_and(|v| v.eq_ignore_ascii_case(value));
     let owners = scene.owners.iter().filter_map(|o| o.object.as_ref());
     if let Some(out) = std::iter::once(&scene.target).chain(owners).chain(scene.namespace.as_ref()).find(|o| says(o, "false")) {
         return Err(format!("{} is opted out by {MANAGED}=false", out.reference()));
     }
-    let Some(name) = scene.target.namespace() else { return cluster_scope(config, &scene.target) };
+    let Some(name) = scene.target.namespace() else { return cluster_scope(config, &scene.target, spec) };
     if scene.namespace.as_ref().is_some_and(|n| n.label(MANAGED).is_some_and(|v| v.eq_ignore_ascii_case("true"))) {
         return Ok(format!("namespace {name} is opted in by its label"));
     }
@@ -49,10 +49,12 @@ fn opt_in(config: &GateConfig, scene: &Scene) -> Result<String, String> {
     Err(format!("namespace {name} is not opted in; label it {MANAGED}=true or add it to managed_namespaces"))
 }
 
-fn cluster_scope(config: &GateConfig, target: &Object) -> Result<String, String> {
+fn cluster_scope(config: &GateConfig, target: &Object, spec: &ActionSpec) -> Result<String, String> {
     match (target.kind(), config.allow_node_actions) {
         ("Node", true) => Ok("node actions are allowed by configuration".into()),
         ("Node", false) => Err("node actions are off; set allow_node_actions".into()),
+        // A family that is off was refused before.
+        _ if SENSITIVE.contains(&spec.family.as_str()) => Ok(format!("the family {} is enabled by configuration", spec.family)),
         (kind, _) => Err(format!("{kind} is cluster-scoped and cannot be opted in")),
     }
 }
