@@ -163,6 +163,7 @@ fn proposals(a: &kubernaut_core::model::Analysis) -> Vec<String> {
     a.actions.iter().map(|p| format!("{} {}", p.action, p.target)).collect()
 }
 
+#[expect(clippy::unwrap_used, reason = "a test helper")]
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }

@@ -30,11 +30,8 @@ pub(super) fn examine(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     if desired < expected || healthy < expected {
         return;
     }
-    let blocked = facts
-        .events
-        .iter()
-        .filter(|e| e.reason == "FailedEviction" && behind.iter().any(|w| w.pods.iter().any(|p| p.name() == e.object.name)))
-        .next_back();
+    let blocked =
+        facts.events.iter().rfind(|e| e.reason == "FailedEviction" && behind.iter().any(|w| w.pods.iter().any(|p| p.name() == e.object.name)));
     let mut finding = Finding::new(Category::PdbBlocksDrain, subject, 0.96, format!("the budget wants all {expected} pods, so none may be evicted"))
         .because(subject, EvidenceSource::Status, format!("{healthy} healthy of {expected}, {desired} wanted, 0 disruptions allowed"))
         .because(subject, EvidenceSource::Spec, bounds(budget));

@@ -1,6 +1,6 @@
 //! A cluster made of scenes: workloads with revisions, pods in all states, logs, events and metrics.
 
-#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::too_many_arguments, dead_code, missing_docs, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -2,6 +2,7 @@
 
 mod host;
 mod signature;
+mod words;
 
 use std::collections::BTreeMap;
 
