@@ -5,6 +5,7 @@
 //!   [`WorkflowEngine`](service::WorkflowEngine), [`Executor`](service::Executor), [`ContextStore`](service::ContextStore),
 //!   [`Notifier`](service::Notifier).
 //! - [`port`]: what services need from outside: ledger, cluster, clock, verification.
+//! - [`schema`]: the JSON Schemas of what is stored, sent and shown.
 //! - `testkit` (feature): behaviour suites per trait.
 //!
 //! # A service of your own
@@ -31,6 +32,7 @@
 pub mod error;
 pub mod model;
 pub mod port;
+pub mod schema;
 pub mod service;
 #[cfg(feature = "testkit")]
 pub mod testkit;
