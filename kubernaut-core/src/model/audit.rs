@@ -33,7 +33,7 @@ pub struct AuditRow {
 
 /// Hex SHA-256 over the row's fields as one JSON array `[incident_id, seq, at, actor, action, data, prev_hash]`.
 ///
-/// Times are RFC 3339 in UTC with microseconds; object keys in `data` are sorted.
+/// Without spaces; `at` is microseconds since 1970, object keys in `data` are sorted.
 #[must_use]
 pub fn audit_hash(row: &AuditRow) -> String {
     let at = row.at.as_microsecond();
@@ -41,7 +41,8 @@ pub fn audit_hash(row: &AuditRow) -> String {
     hex::encode(Sha256::digest(body.to_string().as_bytes()))
 }
 
-fn sorted(value: &Value) -> Value {
+/// The value with the keys of all objects sorted, so that a hash does not depend on how a map keeps them.
+pub(super) fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();

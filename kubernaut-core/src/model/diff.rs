@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::audit::sorted;
+
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
@@ -53,13 +55,14 @@ fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// Hex SHA-256 over action, target, uid and changes: equal digests mean the same effect on the same object.
+/// Hex SHA-256 over one JSON object `{action, changes, target, uid}` without spaces, keys sorted; `target` in its short form. Equal digests mean
+/// the same effect on the same object.
 ///
 /// Volatile stamps are excluded by the caller: pass only changes that describe the effect.
 #[must_use]
 pub fn diff_digest(action: &str, target: &super::ObjectRef, changes: &[FieldChange]) -> String {
     let body = serde_json::json!({ "action": action, "target": target.to_string(), "uid": target.uid, "changes": changes });
-    hex::encode(Sha256::digest(body.to_string().as_bytes()))
+    hex::encode(Sha256::digest(sorted(&body).to_string().as_bytes()))
 }
 
 #[cfg(test)]
