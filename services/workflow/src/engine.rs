@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Commits come in bursts; runs are looked for once a burst.
-const BURST: Duration = Duration::from_millis(10);
+const BURST: Duration = Duration::from_millis(20);
 
 /// Durable runs over a ledger. Cheap to clone; all clones are the same engine.
 #[derive(Debug, Clone)]
