@@ -1,22 +1,29 @@
 //! The actions, one file per family.
 
 mod autoscaling;
+mod claim;
 mod command;
 mod configmap;
 mod container;
+mod cronjob;
+mod disruption;
 mod env;
 mod image;
 mod network;
 mod node;
+mod node_label;
 mod placement;
 mod pod;
 mod probe;
+mod quota;
 mod record;
 mod resources;
 mod rollback;
 mod rollout;
 mod scale;
+mod secret;
 mod service;
+mod webhook;
 
 use crate::action::Action;
 
@@ -39,14 +46,21 @@ pub(crate) static ALL: &[&Action] = &[
     &probe::PATCH_PROBE,
     &placement::PATCH_NODE_SELECTOR,
     &placement::PATCH_AFFINITY,
+    &secret::PATCH_SECRET_REFERENCE,
     &service::PATCH_SERVICE_SELECTOR,
     &service::PATCH_SERVICE_PORT,
     &configmap::PATCH_CONFIGMAP,
     &network::PATCH_NETWORK_POLICY,
+    &quota::INCREASE_QUOTA,
+    &claim::EXPAND_PVC,
+    &disruption::RELAX_PDB,
+    &cronjob::SUSPEND_CRONJOB,
+    &webhook::PATCH_WEBHOOK_FAILURE_POLICY,
     &autoscaling::PATCH_HPA_MAX,
     &node::CORDON_NODE,
     &node::UNCORDON_NODE,
     &node::REMOVE_TAINT,
+    &node_label::LABEL_NODE,
     &record::NO_ACTION,
     &record::ESCALATE,
     &record::NOTIFY_ONLY,

@@ -42,7 +42,7 @@ struct Peer {
     #[schemars(length(min = 1, max = 63))]
     namespace: Option<String>,
     /// Labels of the pods. Never empty: a rule for all pods would open more than one connection.
-    #[schemars(length(min = 1))]
+    #[schemars(extend("minProperties" = 1))]
     pod_labels: BTreeMap<String, String>,
 }
 

@@ -20,7 +20,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 struct SelectorParams {
     /// The whole selector as it should be.
-    #[schemars(length(min = 1))]
+    #[schemars(extend("minProperties" = 1))]
     selector: BTreeMap<String, String>,
     /// Why; goes on record only.
     #[serde(rename = "reason")]
