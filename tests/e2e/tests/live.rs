@@ -14,6 +14,8 @@ fn deployment(name: &str, image: &str, replicas: u32, script: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name },
         "spec": {
+            // A container without a probe counts as ready as soon as it runs; so one that crashes at once is never taken for available.
+            "minReadySeconds": 2,
             "replicas": replicas, "selector": { "matchLabels": { "app": name } },
             "template": {
                 "metadata": { "labels": { "app": name } },
@@ -90,10 +92,10 @@ async fn a_container_killed_for_memory_gets_a_higher_limit() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let Some((lab, _receiver, server)) = setup().await else { return };
     let mut story = Story::new(&lab, "memory", "development");
-    // Holds some 24 MB in a shell variable; the kernel kills it under a limit of 20 MiB.
+    // Holding 24 MB in a shell variable takes about twice that for a moment; the kernel kills it under a limit of 32 MiB.
     let hungry = "x=$(head -c 24000000 /dev/zero | tr '\\0' a); echo holding ${#x}; exec tail -f /dev/null";
     let mut manifest = deployment("indexer", &story.image("lab/app:1"), 1, hungry);
-    manifest["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] = json!("20Mi");
+    manifest["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] = json!("32Mi");
     story.deploy(manifest);
     story.fault_made();
 
@@ -103,7 +105,7 @@ async fn a_container_killed_for_memory_gets_a_higher_limit() {
     story.seen_healthy();
     assert_eq!(cause(&ended).0, "oom_limit_too_low");
     let running = lab.kubectl.get(&story.namespace, "deployment/indexer").expect("the deployment");
-    assert_ne!(running["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"], "20Mi");
+    assert_ne!(running["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"], "32Mi");
     story.report(&server.api, &incident).await;
 }
 

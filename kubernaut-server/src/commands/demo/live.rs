@@ -144,6 +144,7 @@ fn deployment(image: &str, script: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": WORKLOAD, "labels": { "app": WORKLOAD } },
         "spec": {
+            "minReadySeconds": 2,
             "replicas": 2, "selector": { "matchLabels": { "app": WORKLOAD } },
             "strategy": { "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } },
             "template": {
