@@ -66,13 +66,25 @@ fn record_step(write: &mut Record, after: &Run, transition: &Transition, now: Ti
         Transition::NotShown { step, error, .. } => {
             write.line(JournalKind::DryRun, Some(step), now, about(after, step, json!({"error": error})));
             if pair(after, step).is_some_and(|(_, is)| is.ended_at.is_some()) {
-                write.both(JournalKind::StepEnded, "step.ended", Some(step), now, about(after, step, json!({"outcome": "failed", "error": error})));
+                write.both(
+                    JournalKind::StepEnded,
+                    "step.ended",
+                    Some(step),
+                    now,
+                    about(after, step, json!({"outcome": "failed", "message": error, "error": error})),
+                );
             }
         }
         Transition::Denied { step, error, dry_run } => {
             shown(write, after, step, dry_run.as_deref(), now);
             let outcome = if dry_run.is_some() { "refused" } else { "skipped" };
-            write.both(JournalKind::StepEnded, "step.ended", Some(step), now, about(after, step, json!({"outcome": outcome, "error": error})));
+            write.both(
+                JournalKind::StepEnded,
+                "step.ended",
+                Some(step),
+                now,
+                about(after, step, json!({"outcome": outcome, "message": error, "error": error})),
+            );
         }
         Transition::Began { step, digest, dry_run } => {
             shown(write, after, step, dry_run.as_deref(), now);
@@ -221,9 +233,9 @@ fn ended(run: &Run, step: &str, outcome: &TryOutcome) -> Value {
         }),
         TryOutcome::NotApplied { error, .. } => {
             let again_at = pair(run, step).and_then(|(_, is)| is.not_before);
-            json!({"outcome": "not_applied", "error": error, "again_at": again_at})
+            json!({"outcome": "not_applied", "message": error, "error": error, "again_at": again_at})
         }
-        TryOutcome::Unknown { error } => json!({"outcome": "unknown", "error": error}),
+        TryOutcome::Unknown { error } => json!({"outcome": "unknown", "message": error, "error": error}),
     }
 }
 
@@ -232,9 +244,9 @@ fn undone(run: &Run, step: &str, outcome: &UndoOutcome) -> Value {
         UndoOutcome::Done(e) => json!({"outcome": e.outcome, "message": e.message, "changes": e.changes, "simulated": e.simulated}),
         UndoOutcome::NotUndone { error, .. } => {
             let again_at = pair(run, step).and_then(|(_, is)| is.not_before);
-            json!({"outcome": "not_undone", "error": error, "again_at": again_at})
+            json!({"outcome": "not_undone", "message": error, "error": error, "again_at": again_at})
         }
-        UndoOutcome::Unknown { error } => json!({"outcome": "unknown", "error": error}),
+        UndoOutcome::Unknown { error } => json!({"outcome": "unknown", "message": error, "error": error}),
     }
 }
 
