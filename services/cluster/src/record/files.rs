@@ -9,7 +9,7 @@ use std::{
 use kubernaut_core::{Error, ErrorKind, Result, model::Object, port::MetricSeries};
 use serde_json::{Value, json};
 
-use super::{RecordOptions, RecordSummary, collect::Collected, logs::Log};
+use super::{RecordOptions, RecordSummary, collect::Collected, logs::Log, yaml};
 use crate::secrets;
 
 /// What the format is called in `bundle.yaml`.
@@ -30,16 +30,16 @@ pub(super) fn write(dir: &Path, namespace: &str, options: &RecordOptions, collec
     let info = &collected.info;
     let id = options.id.clone().unwrap_or_else(|| default_id(&info.id, namespace, &info.now.to_string()));
     let manifest = json!({"id": id, "format": FORMAT, "cluster": info.id, "namespace": namespace, "taken_at": info.now, "version": info.version});
-    put(dir, "bundle.yaml", &yaml(&manifest)?)?;
+    put(dir, "bundle.yaml", yaml::document(&manifest).as_bytes())?;
     if let Some(alert) = &options.alert {
         put(dir, "alert.json", alert)?;
     }
     let objects = by_kind(&collected.objects);
     for (kind, group) in &objects {
-        put(dir, &format!("objects/{}.yaml", kind.to_lowercase()), &documents(group)?)?;
+        put(dir, &format!("objects/{}.yaml", kind.to_lowercase()), documents(group).as_bytes())?;
     }
     if !collected.events.is_empty() {
-        put(dir, "events.yaml", &documents(&collected.events.iter().collect::<Vec<_>>())?)?;
+        put(dir, "events.yaml", documents(&collected.events.iter().collect::<Vec<_>>()).as_bytes())?;
     }
     let logs = collected.logs.iter().filter(|log| is_file_name(&log.namespace) && is_file_name(&log.pod) && is_file_name(&log.container));
     let mut log_count = 0;
@@ -75,8 +75,8 @@ fn by_kind(objects: &[Object]) -> BTreeMap<&str, Vec<&Object>> {
 }
 
 /// One YAML document an object.
-fn documents(objects: &[&Object]) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
+fn documents(objects: &[&Object]) -> String {
+    let mut text = String::new();
     for object in objects {
         let mut value = object.value().clone();
         secrets::blank(&mut value);
@@ -84,15 +84,11 @@ fn documents(objects: &[&Object]) -> Result<Vec<u8>> {
             metadata.remove("managedFields");
         }
         if !text.is_empty() {
-            text.extend_from_slice(b"---\n");
+            text.push_str("---\n");
         }
-        text.extend(yaml(&value)?);
+        text.push_str(&yaml::document(&value));
     }
-    Ok(text)
-}
-
-fn yaml(value: &Value) -> Result<Vec<u8>> {
-    serde_yaml_ng::to_string(value).map(String::into_bytes).map_err(|e| Error::internal("record.write", "an object cannot be written as YAML").source(e))
+    text
 }
 
 /// Names become file names, so one that would lead elsewhere is not written.

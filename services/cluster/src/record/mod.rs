@@ -7,6 +7,7 @@ mod collect;
 mod files;
 mod logs;
 mod relevant;
+mod yaml;
 
 use std::{
     collections::BTreeMap,
