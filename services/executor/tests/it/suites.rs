@@ -18,8 +18,21 @@ use crate::{
 struct Fixture {
     world: World,
     executor: Arc<dyn Executor>,
-    memory: bool,
+    asks: Asks,
 }
+
+/// What the fixture asks for, by the kind of its patch.
+#[derive(Clone, Copy, PartialEq)]
+enum Asks {
+    /// A merge patch.
+    Scale,
+    /// A strategic patch.
+    Memory,
+    /// A JSON patch.
+    Variable,
+}
+
+const ALL: [Asks; 3] = [Asks::Scale, Asks::Memory, Asks::Variable];
 
 #[async_trait]
 impl ExecutorFixture for Fixture {
@@ -32,10 +45,11 @@ impl ExecutorFixture for Fixture {
     }
 
     fn request(&self, key: &str) -> ActionRequest {
-        if self.memory {
-            return request("set_resources", "Deployment/shop/web", json!({"container": "side", "limits": {"memory": "96Mi"}}), key);
+        match self.asks {
+            Asks::Scale => scale(5, key),
+            Asks::Memory => request("set_resources", "Deployment/shop/web", json!({"container": "side", "limits": {"memory": "96Mi"}}), key),
+            Asks::Variable => request("patch_env", "Deployment/shop/web", json!({"container": "side", "set": {"MODE": "new"}}), key),
         }
-        scale(5, key)
     }
 
     async fn state(&self) -> Value {
@@ -43,14 +57,23 @@ impl ExecutorFixture for Fixture {
     }
 
     async fn disturb(&self) {
-        if self.memory {
-            let body = json!({"spec": {"template": {"spec": {"containers": [
-                {"name": "app", "image": "web:2", "resources": {"limits": {"memory": "64Mi"}, "requests": {"memory": "32Mi"}}},
-                {"name": "side", "image": "side:1", "resources": {"limits": {"memory": "80Mi"}}}]}}}});
-            return by_somebody(&self.world.cluster.inner, "Deployment/shop/web", body).await;
-        }
-        by_somebody(&self.world.cluster.inner, "Deployment/shop/web", replicas(4)).await;
+        let body = match self.asks {
+            Asks::Scale => replicas(4),
+            Asks::Memory => side(json!({"resources": {"limits": {"memory": "80Mi"}}})),
+            Asks::Variable => side(json!({"resources": {"limits": {"memory": "64Mi"}}, "env": [{"name": "MODE", "value": "other"}]})),
+        };
+        by_somebody(&self.world.cluster.inner, "Deployment/shop/web", body).await;
     }
+}
+
+/// The containers of the fixture with other fields in `side`.
+fn side(fields: Value) -> Value {
+    let mut side = json!({"name": "side", "image": "side:1"});
+    for (key, value) in fields.as_object().unwrap() {
+        side[key] = value.clone();
+    }
+    let app = json!({"name": "app", "image": "web:2", "resources": {"limits": {"memory": "64Mi"}, "requests": {"memory": "32Mi"}}});
+    json!({"spec": {"template": {"spec": {"containers": [app, side]}}}})
 }
 
 /// Only what the trait requires.
@@ -74,10 +97,10 @@ impl Executor for Bare {
 
 #[tokio::test]
 async fn the_kubernetes_executor_passes_the_suite() {
-    for memory in [false, true] {
+    for asks in ALL {
         executor_suite(|| async move {
             let world = World::new().await;
-            Fixture { executor: world.kube.clone(), world, memory }
+            Fixture { executor: world.kube.clone(), world, asks }
         })
         .await;
     }
@@ -85,10 +108,10 @@ async fn the_kubernetes_executor_passes_the_suite() {
 
 #[tokio::test]
 async fn the_gate_passes_the_suite() {
-    for memory in [false, true] {
+    for asks in ALL {
         executor_suite(|| async move {
             let world = World::new().await;
-            Fixture { executor: world.gate.clone(), world, memory }
+            Fixture { executor: world.gate.clone(), world, asks }
         })
         .await;
     }
@@ -98,7 +121,7 @@ async fn the_gate_passes_the_suite() {
 async fn an_executor_with_required_operations_only_passes_the_suite() {
     executor_suite(|| async {
         let world = World::new().await;
-        Fixture { executor: Arc::new(Bare(world.kube.clone())), world, memory: false }
+        Fixture { executor: Arc::new(Bare(world.kube.clone())), world, asks: Asks::Scale }
     })
     .await;
 }

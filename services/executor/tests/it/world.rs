@@ -1,6 +1,6 @@
 //! Executor, gate, recorded cluster and ledger, put together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use kubernaut_core::{
     Result,
@@ -107,7 +107,7 @@ fn around(inner: Arc<KubeExecutor>, clock: &ManualClock, ledger: &Arc<dyn Ledger
 /// Everything that an action could change.
 pub async fn state(cluster: &dyn ClusterRead) -> Value {
     let mut all = Vec::new();
-    for kind in ["Deployment", "ReplicaSet", "Pod", "Node", "HorizontalPodAutoscaler", "Namespace"] {
+    for kind in ["Deployment", "ReplicaSet", "Pod", "Node", "HorizontalPodAutoscaler", "Namespace", "Service", "ConfigMap", "NetworkPolicy", "CronJob"] {
         all.extend(cluster.list(ctx(Mode::Auto), ListQuery::of(kind, None)).await.unwrap().into_iter().map(|o| o.value().clone()));
     }
     Value::Array(all)
