@@ -214,3 +214,25 @@ async fn an_init_container_that_waits_for_a_peer_is_not_the_fault() {
     let a = w.diagnose("Pod/web/shop-h0-p0").await;
     expect(&a, "dependency_failure", "Deployment/web/cache", "scale_replicas", "Deployment/web/cache");
 }
+
+#[tokio::test]
+async fn a_map_changed_just_before_the_crash_is_suspected_without_a_log() {
+    let mut w = World::new("mq");
+    w.config_map("relay", json!({"config.yaml": "a: b\n"}), Some(35));
+    let mut s = with(json!({"volumeMounts": [{"name": "c", "mountPath": "/cfg"}]}));
+    s["volumes"] = json!([{"name": "c", "configMap": {"name": "relay"}}]);
+    w.deploy(deploy("relay", s).since(34).pods(Pods::Crash(1, "Error", 0)));
+    let a = w.diagnose("Pod/mq/relay-h0-p0").await;
+    assert_eq!(a.candidates[0].category.as_str(), "config_error");
+    assert!(a.candidates[0].confidence < 0.8 && !holds(&a));
+}
+
+#[tokio::test]
+async fn a_probe_on_a_port_that_does_not_exist_needs_no_event() {
+    let mut w = World::new("web");
+    let s = with(json!({"ports": [{"containerPort": 3000}], "readinessProbe": {"httpGet": {"path": "/", "port": 3100}}}));
+    w.deploy(deploy("front", s).pods(Pods::Unready(90)));
+    let a = w.diagnose("Deployment/web/front").await;
+    expect(&a, "readiness_probe_misconfig", "Deployment/web/front", "patch_probe", "Deployment/web/front");
+    assert_eq!(param(&a, "/port"), 3000);
+}

@@ -112,6 +112,9 @@ async fn objects_that_are_well_are_left_alone() {
     let mut w = World::new("web");
     w.deploy(deploy("front", limited("256Mi")).replicas(2)).serve("front", 80);
     w.object("v1", "PersistentVolumeClaim", "c", json!({"status": {"phase": "Bound"}}));
+    for (name, bytes) in [("capacity", 9e9), ("available", 7e9)] {
+        w.metric(&format!("kubelet_volume_stats_{name}_bytes"), &[("namespace", "web"), ("persistentvolumeclaim", "c")], &[bytes; 4], 60);
+    }
     w.object(
         "policy/v1",
         "PodDisruptionBudget",
@@ -240,4 +243,36 @@ fn huge_inputs_stay_within_bounds() {
     let a = run(world.diagnose(target));
     assert_eq!(a.actions[0].action, "scale_replicas");
     assert!(a.candidates.iter().all(|c| c.evidence.iter().all(|e| e.text.chars().count() <= 400)));
+}
+
+#[tokio::test]
+async fn growth_that_will_meet_the_limit_is_relieved_before_it_does() {
+    let mut w = World::new("ml");
+    w.deploy(deploy("embed", limited("512Mi")));
+    let rise: Vec<f64> = (0..60).map(|i| (100.0 + 5.0 * f64::from(i)) * MIB).collect();
+    w.metric("container_memory_working_set_bytes", &[("namespace", "ml"), ("pod", "embed-h0-p0"), ("container", "app")], &rise, 120);
+    let a = w.diagnose("Deployment/ml/embed").await;
+    expect(&a, "memory_leak", "Deployment/ml/embed", "rollout_restart", "Deployment/ml/embed");
+    let mut w = World::new("ml");
+    w.deploy(deploy("embed", limited("512Mi")));
+    w.metric("container_memory_working_set_bytes", &[("namespace", "ml"), ("pod", "embed-h0-p0"), ("container", "app")], &[200.0 * MIB; 60], 120);
+    assert!(w.diagnose("Deployment/ml/embed").await.no_action);
+}
+
+#[tokio::test]
+async fn pods_that_are_just_starting_are_given_time() {
+    let mut w = World::new("web");
+    w.deploy(deploy("front", limited("256Mi")).since(1).pods(Pods::Waiting("ContainerCreating", String::new())));
+    assert!(w.diagnose("Deployment/web/front").await.no_action);
+    let mut w = World::new("web");
+    w.deploy(deploy("front", limited("256Mi")).since(30).pods(Pods::Waiting("ContainerCreating", String::new())));
+    assert!(!w.diagnose("Deployment/web/front").await.no_action);
+}
+
+#[tokio::test]
+async fn requests_that_fail_without_a_trace_are_not_called_fine() {
+    let mut w = World::new("web");
+    w.deploy(deploy("front", limited("256Mi"))).serve("front", 80);
+    let a = w.diagnose("Service/web/front").await;
+    assert!(!a.no_action || a.candidates[0].confidence <= 0.65, "{a:#?}");
 }

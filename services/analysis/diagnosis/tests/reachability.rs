@@ -229,3 +229,51 @@ async fn a_job_whose_later_run_succeeded_is_no_fault() {
     let a = w.diagnose("Job/cab/tally-1").await;
     expect(&a, "no_fault", "Job/cab/tally-1", "no_action", "Job/cab/tally-1");
 }
+
+#[tokio::test]
+async fn a_job_whose_peer_is_back_may_run_again() {
+    let mut w = World::new("cab");
+    w.object("batch/v1", "Job", "settle", json!({"spec": {"template": {"spec": named("settle", json!({}))}}, "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}}));
+    w.object("v1", "Pod", "settle-x", json!({"metadata": {"creationTimestamp": ago(60), "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "settle", "uid": "Job-settle", "controller": true}]}, "spec": named("settle", json!({})),
+        "status": {"phase": "Failed", "containerStatuses": [{"name": "settle", "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}]}}));
+    w.deploy(deploy("ledger", named("ledger", port(5432))).since(40)).serve("ledger", 5432);
+    w.log("settle-x", "settle", &format!("{} FATAL could not connect to ledger:5432: connection refused", ago(59)));
+    let a = w.diagnose("Job/cab/settle").await;
+    expect(&a, "dependency_failure", "Deployment/cab/ledger", "rerun_job", "Job/cab/settle");
+    assert!(!a.actions[0].reversible);
+}
+
+#[tokio::test]
+async fn a_webhook_whose_certificate_is_refused_is_for_a_person() {
+    let mut w = World::new("cab");
+    w.put(json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "policy"}, "webhooks": [{"name": "p.acme.io", "failurePolicy": "Fail", "clientConfig": {"service": {"name": "policy", "namespace": "cab"}}}]}));
+    w.deploy(deploy("policy", named("policy", port(443)))).serve("policy", 443);
+    w.deploy(deploy("fares", named("fares", port(80))).replicas(2).pods(Pods::None));
+    w.warn("ReplicaSet/cab/fares-h0", "FailedCreate", "Error creating: Internal error occurred: failed calling webhook \"p.acme.io\": failed to call webhook: Post \"https://policy.cab.svc:443/v\": tls: failed to verify certificate: x509: certificate signed by unknown authority", 9, 20, 1);
+    let a = w.diagnose("Deployment/cab/fares").await;
+    expect(&a, "admission_webhook_down", "ValidatingWebhookConfiguration/policy", "escalate", "ValidatingWebhookConfiguration/policy");
+}
+
+#[tokio::test]
+async fn an_address_that_a_release_made_lead_nowhere_needs_no_log() {
+    let mut w = World::new("media");
+    let with = |addr: &str| named("thumb", calls("BROKER", addr));
+    w.deploy(deploy("thumb", with("nats://bus:4222")).then(50, with("nats://bus:4333")));
+    w.deploy(deploy("reader", named("reader", calls("BROKER", "nats://bus:4222"))));
+    w.deploy(deploy("bus", named("bus", port(4222)))).serve("bus", 4222);
+    for target in ["Deployment/media/thumb", "Deployment/media/reader"] {
+        let a = w.diagnose(target).await;
+        expect(&a, "bad_release_env", "Deployment/media/thumb", "rollback_deployment", "Deployment/media/thumb");
+    }
+}
+
+#[tokio::test]
+async fn an_external_host_is_no_reason_to_take_a_release_back() {
+    let mut w = World::new("crm");
+    w.deploy(
+        deploy("api", named("api", json!({"image": "api:1"}))).then(20, named("api", json!({"image": "api:2"}))).pods(Pods::Crash(1, "Error", 3)),
+    );
+    w.log("api-h1-p0", "api", "INFO starting\nfatal: Post \"https://auth.partner.example.com/token\": dial tcp 203.0.113.7:443: i/o timeout");
+    let a = w.diagnose("Pod/crm/api-h1-p0").await;
+    assert_eq!(a.actions[0].action, "escalate", "{a:#?}");
+}

@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) target: ObjectRef,
     /// When the alert began; the earliest of its alerts.
     pub(crate) alert_at: Option<Timestamp>,
+    /// Whether the alert is about requests rather than about an object's own state.
+    pub(crate) about_requests: bool,
     pub(crate) history: Vec<HistoryEntry>,
     pub(crate) store: store::Store,
     pub(crate) events: Vec<KubeEvent>,
@@ -50,6 +52,7 @@ impl Facts {
             now,
             target,
             alert_at: None,
+            about_requests: false,
             history: Vec::new(),
             store: store::Store::default(),
             events: Vec::new(),

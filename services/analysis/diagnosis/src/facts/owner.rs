@@ -2,7 +2,7 @@
 
 use kubernaut_core::model::{Object, ObjectRef, Timestamp};
 
-use super::{Facts, pod::time};
+use super::{Facts, managed, pod::time};
 
 /// The manager of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,12 +55,35 @@ pub(crate) fn manager(facts: &Facts, object: &Object) -> Option<Manager> {
             return Some(Manager::Flux(ObjectRef::new(kind, namespace, name).with_group(group)));
         }
     }
+    if let Some(manager) = by_field_manager(facts, object) {
+        return Some(manager);
+    }
     if object.label("app.kubernetes.io/managed-by") == Some("Helm") || object.annotation("meta.helm.sh/release-name").is_some() {
         let release = object.annotation("meta.helm.sh/release-name").or_else(|| object.label("app.kubernetes.io/instance"))?;
         let namespace = object.annotation("meta.helm.sh/release-namespace").or(object.namespace())?;
         return Some(Manager::Helm { release: release.to_owned(), namespace: namespace.to_owned() });
     }
     None
+}
+
+/// A GitOps controller that wrote the object last, where no label or annotation tells.
+fn by_field_manager(facts: &Facts, object: &Object) -> Option<Manager> {
+    let writer = managed::last_write(object)?.manager;
+    if writer.starts_with("argocd") {
+        let deploys_here = |a: &&Object| a.str_at("/spec/destination/namespace") == object.namespace();
+        let apps: Vec<&Object> = facts.store.all("Application").filter(deploys_here).collect();
+        let app = match apps.as_slice() {
+            [only] => only.reference(),
+            _ => ObjectRef::new("Application", Some("argocd"), object.name()).with_group("argoproj.io"),
+        };
+        return Some(Manager::Argo(app));
+    }
+    let (kind, group) = match writer {
+        "kustomize-controller" => ("Kustomization", "kustomize.toolkit.fluxcd.io"),
+        "helm-controller" => ("HelmRelease", "helm.toolkit.fluxcd.io"),
+        _ => return None,
+    };
+    Some(Manager::Flux(ObjectRef::new(kind, object.namespace(), object.name()).with_group(group)))
 }
 
 fn argo_app(facts: &Facts, object: &Object) -> Option<ObjectRef> {

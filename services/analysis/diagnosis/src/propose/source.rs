@@ -125,7 +125,18 @@ fn comes_with_a_release(category: Category) -> bool {
     )
 }
 
+/// The alerted workload where it is part of the same release, else the object itself: a release is taken back as a whole.
+fn release_target(facts: &Facts, proposal: &ProposedAction, release: &str) -> ObjectRef {
+    let alerted = crate::rules::subject(facts, &facts.target);
+    let same = facts.store.find(&alerted).and_then(|o| owner::manager(facts, o));
+    match same {
+        Some(Manager::Helm { release: r, .. }) if r == release => alerted,
+        _ => proposal.target.clone(),
+    }
+}
+
 fn helm(facts: &Facts, category: Category, object: &Object, release: &str, namespace: &str, proposal: ProposedAction) -> ProposedAction {
+    let target = release_target(facts, &proposal, release);
     let history = owner::helm_history(facts, release, namespace);
     let last = history.last();
     let good = history.iter().rev().skip(1).find(|r| matches!(r.status.as_str(), "superseded" | "deployed" | ""));
@@ -135,7 +146,7 @@ fn helm(facts: &Facts, category: Category, object: &Object, release: &str, names
         && comes_with_a_release(category)
         && came_with_it
     {
-        return action("helm_rollback", &proposal.target, json!({ "release": release, "namespace": namespace, "to_revision": good.number }))
+        return action("helm_rollback", &target, json!({ "release": release, "namespace": namespace, "to_revision": good.number }))
             .when(true, format!("the fault came with revision {} of release {release}", last.number))
             .when(true, format!("revision {} of release {release} was deployed before", good.number))
             .effect(format!("{} is as in revision {} of {release}", object.reference(), good.number))
@@ -144,7 +155,7 @@ fn helm(facts: &Facts, category: Category, object: &Object, release: &str, names
     }
     // Without the release's records a revert of its own rollout is still a release matter.
     if proposal.action == "rollback_deployment" && comes_with_a_release(category) {
-        return action("helm_rollback", &proposal.target, json!({ "release": release, "namespace": namespace }))
+        return action("helm_rollback", &target, json!({ "release": release, "namespace": namespace }))
             .when(!history.is_empty() || !facts.store.is_complete("Secret", Some(namespace)), "the release has an earlier revision")
             .effect(format!("{} is as in the release before", object.reference()))
             .steps(vec![format!("helm history {release} -n {namespace}"), format!("helm rollback {release} -n {namespace}")])

@@ -73,7 +73,30 @@ fn backend(case: &Case<'_>, message: &str) -> Option<Finding> {
     if workload.desired() == 0 {
         return Some(finding.propose(scale::restore(facts, workload)));
     }
+    if workload.is_healthy(facts.now) {
+        return Some(answers_badly(facts, &service, config, message));
+    }
     Some(deeper(case, workload, finding))
+}
+
+/// The backend runs, so certificate, port or the way to it is wrong.
+fn answers_badly(facts: &Facts, service: &ObjectRef, config: Option<&Object>, message: &str) -> Finding {
+    let lower = message.to_lowercase();
+    let tls = ["x509", "certificate", "tls"].iter().any(|w| lower.contains(w));
+    let at = config.map_or_else(|| service.clone(), Object::reference);
+    let mut report = Report::default();
+    super::service::examine(facts, service, false, &mut report);
+    if let Some(cause) = report.findings.into_iter().next().filter(|_| !tls) {
+        return cause;
+    }
+    let (summary, step) = if tls {
+        ("the webhook's certificate is not trusted", "renew the certificate, or the CA bundle in the configuration")
+    } else {
+        ("the webhook's backend runs but does not answer", "look at the backend's log and at the network from the API server to it")
+    };
+    Finding::new(Category::AdmissionWebhookDown, &at, 0.85, summary)
+        .because(service, EvidenceSource::Status, "its backend is ready")
+        .propose(propose::escalate(&at, summary, vec![step.to_owned(), "do not remove the webhook: it is a control".to_owned()]))
 }
 
 /// The backend has a fault of its own: its repair is the repair.

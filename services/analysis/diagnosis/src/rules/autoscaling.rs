@@ -46,7 +46,12 @@ fn cannot_compute(hpa: &Object, workload: Option<&Workload<'_>>) -> Option<Findi
     let without = |c: &&Value| resources.iter().any(|r| c["resources"]["requests"][*r].is_null() && c["resources"]["limits"][*r].is_null());
     let missing: Vec<&Value> = containers.iter().filter(without).collect();
     if missing.is_empty() {
-        return None;
+        let steps = vec!["look at the source of metrics (metrics-server or the adapter) and its APIService".to_owned()];
+        return Some(
+            Finding::new(Category::Unknown, &hpa.reference(), 0.7, "the autoscaler gets no metrics")
+                .because(&hpa.reference(), EvidenceSource::Status, format!("ScalingActive=False {why}: {message}"))
+                .propose(propose::escalate(&hpa.reference(), "the source of metrics does not answer", steps)),
+        );
     }
     let names: Vec<&str> = missing.iter().filter_map(|c| c["name"].as_str()).collect();
     let mut finding = Finding::new(
@@ -104,6 +109,12 @@ fn at_ceiling(facts: &Facts, hpa: &Object, workload: Option<&Workload<'_>>) -> O
                 .done(),
         ),
     )
+}
+
+/// An autoscaler whose load is within its target.
+pub(super) fn at_rest(hpa: &Object) -> Option<String> {
+    let (load, text) = load(hpa);
+    load.filter(|l| *l <= 1.0).map(|_| format!("the load is within its target{text}"))
 }
 
 /// The highest ratio of a metric to its target.

@@ -18,9 +18,45 @@ use crate::{
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     missing(case, report);
-    if let Some(finding) = bad_content(case) {
+    if let Some(finding) = bad_content(case).or_else(|| changed_just_before(case)) {
         report.find(finding);
     }
+}
+
+/// No log tells, but a ConfigMap that the crashing container reads was changed just before, and nothing else was.
+fn changed_just_before(case: &Case<'_>) -> Option<Finding> {
+    let (object, container) =
+        case.crashing().find(|(_, c)| c.last_end().is_some_and(|t| t.failed() && !t.is_oom() && !matches!(t.exit_code, 137 | 143)))?;
+    let silent = case.facts.logs.get(case.namespace(), object.name(), container.name).is_none();
+    if !silent || case.rollout().is_some_and(|r| r.at.is_some_and(|at| case.facts.age_s(at) < 86_400)) {
+        return None;
+    }
+    let onset = case.onset()?;
+    let just_before = |m: &&Object| {
+        let edited = managed::last_write(m).and_then(|w| w.at).filter(|at| m.created_at().is_none_or(|c| *at > c));
+        edited.is_some_and(|at| (-60..=1_800).contains(&(onset.as_second() - at.as_second())))
+    };
+    let references = refs::references(object.at("/spec")?, object.namespace());
+    let maps: Vec<&Object> =
+        references.iter().filter(|r| r.object.kind == "ConfigMap").filter_map(|r| case.facts.store.find(&r.object)).filter(just_before).collect();
+    let map = maps.first()?;
+    let reference = map.reference();
+    let write = managed::last_write(map)?;
+    let (action, _) = repair(map, &[]);
+    Some(
+        Finding::new(Category::ConfigError, &reference, 0.76, format!("it was changed just before container {} began to end", container.name))
+            .because(
+                &reference,
+                EvidenceSource::Spec,
+                format!("last changed by {} at {}", write.manager, write.at.map(|t| t.to_string()).unwrap_or_default()),
+            )
+            .because(
+                &object.reference(),
+                EvidenceSource::Status,
+                format!("container {} fails since {onset}; its template did not change", container.name),
+            )
+            .propose(action),
+    )
 }
 
 /// References that lead nowhere, of pods that wait for them.

@@ -37,6 +37,9 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     if !unspecific && case.is_target {
         others(case, report);
     }
+    if case.is_target && case.failing.is_empty() && report.leads.len() == before {
+        beyond(case, report);
+    }
     if report.leads.len() == before && report.findings.is_empty() {
         outside(case, &peers, report);
     }
@@ -96,6 +99,14 @@ pub(super) fn peer_is_down(case: &Case<'_>, hits: &[Hit]) -> bool {
     deps::dependencies(case.facts, &case.workload).into_iter().any(|d| down(d.resolved))
 }
 
+/// Whether the last error is about a host that is not part of the cluster.
+pub(super) fn fails_outside(case: &Case<'_>, hits: &[Hit]) -> bool {
+    let last = hits.first().filter(|h| h.sign.kind.is_network() && !h.hosts.is_empty());
+    last.is_some_and(|h| {
+        h.hosts.iter().all(|host| host.name.contains('.') && service::resolve(case.facts, host, case.namespace()) == Resolved::Unknown)
+    })
+}
+
 /// Whether a container waits, by its command or its log, for a peer that is down.
 pub(super) fn waits_for_a_peer_that_is_down(case: &Case<'_>, container: &Container<'_>, hits: &[Hit]) -> bool {
     if hits.iter().any(|h| h.sign.names_a_host() && !h.hosts.is_empty()) {
@@ -126,6 +137,27 @@ fn declared(case: &Case<'_>, complains: bool, line: Option<(&Object, &Hit)>, rep
     }
 }
 
+/// Nothing complains, but a peer of the alerted workload, or a peer's peer, is down.
+fn beyond(case: &Case<'_>, report: &mut Report) {
+    let mut seen = std::collections::BTreeSet::from([case.reference().to_string()]);
+    let mut frontier = vec![case.workload.clone()];
+    for _ in 0..3 {
+        let mut next = Vec::new();
+        for workload in &frontier {
+            for dependency in deps::dependencies(case.facts, workload) {
+                let Some(peer) = dependency.service().filter(|s| seen.insert(s.to_string())) else { continue };
+                if is_down(case.facts, peer) {
+                    let text = format!("{} names it in {}, and nothing ready is behind it", workload.reference(), dependency.source.describe());
+                    report.lead(Lead::new(peer, 0.72, text));
+                }
+                let behind = case.facts.store.find(peer).map(|s| service::workloads(case.facts, s)).unwrap_or_default();
+                next.extend(behind.into_iter().filter(|w| seen.insert(w.reference().to_string())));
+            }
+        }
+        frontier = next;
+    }
+}
+
 /// Whether a workload is unwell, or complains about peers itself.
 fn is_troubled(facts: &Facts, workload: &Workload<'_>) -> bool {
     if !workload.is_healthy(facts.now) {
@@ -148,7 +180,10 @@ fn others(case: &Case<'_>, report: &mut Report) {
             if client.reference().same_object(&own) {
                 continue;
             }
-            if let Some((object, hit)) = complaint_about(case.facts, &client, &peer) {
+            let other = Case::new(case.facts, client.clone(), false);
+            if super::rollout::names_nothing(&other).is_some() {
+                report.lead(Lead::new(&client.reference(), 0.93, format!("uses {peer} too, and its last release changed an address")));
+            } else if let Some((object, hit)) = complaint_about(case.facts, &client, &peer) {
                 report.lead(Lead::new(&client.reference(), 0.93, format!("uses {peer} too, and reports errors about it")).because(
                     &object.reference(),
                     EvidenceSource::Log,

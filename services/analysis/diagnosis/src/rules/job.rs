@@ -4,7 +4,10 @@ use kubernaut_core::model::{Category, EvidenceSource, Object};
 
 use super::Case;
 use crate::{
-    facts::workload::job_failed,
+    facts::{
+        service::{self, Resolved},
+        workload::job_failed,
+    },
     graph::{Finding, Lead, Report},
     propose,
 };
@@ -45,6 +48,10 @@ fn failed(case: &Case<'_>, report: &mut Report) {
         );
         return;
     }
+    if let Some(finding) = peer_is_back(case, reason) {
+        report.find(finding);
+        return;
+    }
     let deadline = reason == "DeadlineExceeded";
     let text = if deadline { "the Job did not end within its deadline" } else { "all tries of the Job failed" };
     report.find(
@@ -61,6 +68,47 @@ fn failed(case: &Case<'_>, report: &mut Report) {
                 vec!["read the log of the last try and remove the cause before it is run again".to_owned()],
             )),
     );
+}
+
+/// All tries failed for a peer that could not be reached then and is well now: what is left is to run it again.
+fn peer_is_back(case: &Case<'_>, reason: &str) -> Option<Finding> {
+    let hits = case.all_hits();
+    let (object, hit) = hits.iter().filter(|(_, h)| h.sign.kind.is_network() && !h.hosts.is_empty()).min_by_key(|(_, h)| h.from_end)?;
+    let peer = hit.hosts.iter().find_map(|h| match service::resolve(case.facts, h, case.namespace()) {
+        Resolved::Service(s) => Some(s),
+        _ => None,
+    })?;
+    let found = case.facts.store.find(&peer)?;
+    let behind = service::workloads(case.facts, found);
+    let workload = behind.first()?;
+    let settled = workload.live_pods().filter_map(crate::facts::pod::ready_changed).max()?;
+    let failed_at = hit.at.or_else(|| object.created_at())?;
+    // Ready before the try failed means that being ready was not enough.
+    if !workload.is_healthy(case.facts.now) || super::dependency::is_down(case.facts, &peer) || settled <= failed_at {
+        return None;
+    }
+    let reference = case.reference();
+    Some(
+        Finding::new(
+            Category::DependencyFailure,
+            &workload.reference(),
+            0.84,
+            format!("{peer} was down when the Job ran, and is well since {settled}"),
+        )
+        .because(&reference, EvidenceSource::Status, format!("Failed: {reason}"))
+        .because(&object.reference(), EvidenceSource::Log, hit.line.clone())
+        .because(
+            &workload.reference(),
+            EvidenceSource::Status,
+            format!("{} of {} replicas ready since {settled}", workload.ready(), workload.desired()),
+        )
+        .propose(
+            propose::action("rerun_job", &reference, serde_json::json!({}))
+                .when(true, format!("{peer} has ready endpoints again"))
+                .effect("the Job runs once more, against a peer that answers")
+                .done(),
+        ),
+    )
 }
 
 /// A newer Job of the same CronJob that succeeded.

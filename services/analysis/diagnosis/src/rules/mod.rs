@@ -160,6 +160,7 @@ pub(crate) fn examine(facts: &Facts, subject: &ObjectRef, is_target: bool, repor
         "PersistentVolumeClaim" => storage::examine_claim(facts, subject, is_target, report),
         "HorizontalPodAutoscaler" => autoscaling::examine(facts, subject, report),
         "PodDisruptionBudget" => disruption::examine(facts, subject, report),
+        "Ingress" => service::examine_ingress(facts, subject, report),
         _ => {
             for related in focus(facts, subject) {
                 report.lead(crate::graph::Lead::new(&related, 0.9, "belongs to the alerted object"));

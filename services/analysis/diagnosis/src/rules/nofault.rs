@@ -2,7 +2,7 @@
 
 use kubernaut_core::model::{Category, EvidenceSource, ObjectRef};
 
-use super::Case;
+use super::{Case, autoscaling, storage};
 use crate::{
     facts::{Facts, capacity, pod, service},
     graph::{Finding, Report},
@@ -11,9 +11,17 @@ use crate::{
 /// Seconds of calm after which a recovery is believed.
 const CALM_S: i64 = 600;
 
+/// Age in seconds below which a pod may still be starting.
+const YOUNG_S: i64 = 240;
+
 /// The alerted workload is well. A symptom, so that any cause that was found wins.
 pub(super) fn workload(case: &Case<'_>, report: &mut Report) {
     let (facts, workload) = (case.facts, &case.workload);
+    if let Some(finding) = starting(case).filter(|_| report.findings.iter().all(|f| f.symptom)) {
+        report.findings.retain(|f| !f.symptom);
+        report.find(finding);
+        return;
+    }
     if !workload.is_healthy(facts.now) || report.findings.iter().any(|f| !f.symptom) {
         return;
     }
@@ -28,11 +36,15 @@ pub(super) fn workload(case: &Case<'_>, report: &mut Report) {
         (Some(_), _) => 0.94,
         (None, _) => 0.8,
     };
-    // An alert about requests on a workload whose pods never faltered says something that pods do not show.
     let blind = !facts.store.is_complete("Pod", workload.namespace());
     let confidence = if blind { f64::min(confidence, 0.4) } else { confidence };
-    let silent = calm_s.is_none() && facts.target.kind != "Pod";
-    let confidence = if silent { f64::min(confidence, 0.65) } else { confidence };
+    // Requests may fail without a trace in status; without a log there is nothing that says they do not.
+    let logged = workload.pods.iter().any(|p| facts.logs.has(p.namespace().unwrap_or_default(), p.name()));
+    let confidence = match (facts.about_requests && calm_s.is_none(), logged) {
+        (false, _) => confidence,
+        (true, true) => f64::min(confidence, 0.65),
+        (true, false) => f64::min(confidence, 0.45),
+    };
     let state = match workload.kind() {
         "Job" | "CronJob" => "no failed run is open".to_owned(),
         _ => format!("{} of {} replicas ready", workload.ready(), workload.desired()),
@@ -53,6 +65,32 @@ pub(super) fn workload(case: &Case<'_>, report: &mut Report) {
     report.find(finding);
 }
 
+/// Pods that are not ready only because they were born a moment ago.
+fn starting(case: &Case<'_>) -> Option<Finding> {
+    let facts = case.facts;
+    let young = |p: &&kubernaut_core::model::Object| {
+        let fresh = p.created_at().is_some_and(|at| facts.age_s(at) < YOUNG_S);
+        let calm = pod::containers(p).iter().all(|c| {
+            c.restarts() == 0
+                && c.last_end().is_none_or(|t| !t.failed())
+                && matches!(c.waiting_reason(), "" | "ContainerCreating" | "PodInitializing")
+        });
+        fresh && calm && !pod::is_unscheduled(p) && !facts.events_of(&p.reference()).any(|e| e.kind == "Warning")
+    };
+    if case.failing.is_empty() || !case.failing.iter().all(young) {
+        return None;
+    }
+    let stuck = case.workload.object.condition("Progressing").is_some_and(|c| c["status"] == "False");
+    let reference = case.reference();
+    (!stuck).then(|| {
+        Finding::new(Category::NoFault, &reference, 0.8, "its pods are starting").because(
+            &reference,
+            EvidenceSource::Status,
+            format!("{} pod(s) are younger than {} minutes, without a warning", case.failing.len(), YOUNG_S / 60),
+        )
+    })
+}
+
 /// An alerted object of another kind about which no rule found anything.
 pub(super) fn object(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     let Some(object) = facts.store.find(subject) else {
@@ -65,13 +103,15 @@ pub(super) fn object(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     let fine = match subject.kind.as_str() {
         "Node" => (capacity::node_ready(object) && object.bool_at("/spec/unschedulable") != Some(true))
             .then(|| "Ready, under no pressure, takes pods".to_owned()),
-        "PersistentVolumeClaim" => (object.str_at("/status/phase") == Some("Bound")).then(|| "bound".to_owned()),
+        "PersistentVolumeClaim" => storage::has_room(facts, object),
         "PodDisruptionBudget" => object.i64_at("/status/disruptionsAllowed").filter(|n| *n > 0).map(|n| format!("{n} disruption(s) allowed")),
-        "HorizontalPodAutoscaler" => object
-            .i64_at("/status/currentReplicas")
-            .zip(object.i64_at("/spec/maxReplicas"))
-            .filter(|(c, m)| c < m)
-            .map(|(c, m)| format!("{c} of at most {m} replicas")),
+        "HorizontalPodAutoscaler" => autoscaling::at_rest(object).or_else(|| {
+            object
+                .i64_at("/status/currentReplicas")
+                .zip(object.i64_at("/spec/maxReplicas"))
+                .filter(|(c, m)| c < m)
+                .map(|(c, m)| format!("{c} of at most {m} replicas"))
+        }),
         "Service" => {
             let by_pods = || Some(service::pods(facts, object).iter().filter(|p| pod::is_ready(p)).count());
             service::ready_endpoints(facts, object).or_else(by_pods).filter(|n| *n > 0).map(|n| format!("{n} ready endpoints"))

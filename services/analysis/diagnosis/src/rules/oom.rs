@@ -20,6 +20,9 @@ use crate::{
 /// Seconds of growth that make a leak.
 const LEAK_S: i64 = 1_800;
 
+/// Seconds within which a rising need must meet the limit to count.
+const DAY_S: f64 = 86_400.0;
+
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     let killed = case
         .failing_containers()
@@ -29,8 +32,44 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
         let fresh = |c: &Container<'_>| c.last_end().is_some_and(|t| t.is_oom() && t.finished.is_some_and(|f| case.facts.age_s(f) < 1_800));
         case.workload.live_pods().flat_map(|p| crate::facts::pod::containers(p).into_iter().map(move |c| (p, c))).find(|(_, c)| fresh(c))
     };
-    let Some((object, container)) = killed.or_else(recent) else { return };
-    report.find(cause(case, object, &container));
+    match killed.or_else(recent) {
+        Some((object, container)) => report.find(cause(case, object, &container)),
+        None if case.is_target => report.findings.extend(growing(case)),
+        None => {}
+    }
+}
+
+/// Not killed yet, but memory rises steadily towards the limit.
+fn growing(case: &Case<'_>) -> Option<Finding> {
+    let running =
+        case.workload.live_pods().flat_map(|p| crate::facts::pod::containers(p).into_iter().map(move |c| (p, c))).filter(|(_, c)| c.is_running());
+    for (object, container) in running {
+        let Some(limit) = container.resource("limits", "memory") else { continue };
+        let Some(trend) = memory_trend(case, object, &container) else { continue };
+        let left = limit - trend.peak;
+        let reaches = trend.slope > 0.0 && left / trend.slope < DAY_S;
+        if trend.span_s >= LEAK_S && trend.rising >= 0.7 && reaches && trend.slope * trend.span_s as f64 > 0.1 * limit {
+            let hours = (left / trend.slope / 3_600.0).max(0.0);
+            let finding = Finding::new(
+                Category::MemoryLeak,
+                &case.reference(),
+                0.88,
+                format!("memory of container {} rises steadily and meets its limit in {hours:.0} h", container.name),
+            )
+            .because(
+                &object.reference(),
+                EvidenceSource::Metric,
+                format!(
+                    "working set rises by {} an hour over {} minutes, now {}",
+                    quantity::memory(trend.slope * 3_600.0),
+                    trend.span_s / 60,
+                    quantity::memory(trend.peak)
+                ),
+            );
+            return Some(relieve(case, &container, finding));
+        }
+    }
+    None
 }
 
 fn cause(case: &Case<'_>, object: &Object, container: &Container<'_>) -> Finding {
@@ -219,6 +258,16 @@ fn leak(case: &Case<'_>, object: &Object, container: &Container<'_>, trend: Opti
         finding = finding.because(&reference, EvidenceSource::History, format!("the limit was raised {in_vain} time(s) without effect"));
     }
     let finding = killed(case, finding, object, container);
+    if in_vain > 0 {
+        let steps = vec![format!("find the leak in container {}", container.name), "a larger limit only makes it last longer".to_owned()];
+        return finding.propose(propose::escalate(&reference, "raising the limit did not help; the leak has to be fixed in the application", steps));
+    }
+    relieve(case, container, finding)
+}
+
+/// Going back where a release brought the leak, else starting afresh.
+fn relieve(case: &Case<'_>, container: &Container<'_>, finding: Finding) -> Finding {
+    let reference = case.reference();
     if let Some(rollout) = case.rollout().filter(|r| r.proven.is_some() && r.at.is_some_and(|at| case.facts.age_s(at) < 7 * 86_400))
         && let Some(change) = rollout.of(ChangeKind::Image).next()
     {

@@ -31,6 +31,47 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
             }
         }
     }
+    for object in &case.failing {
+        for container in pod::containers(object).iter().filter(|c| !c.init) {
+            if let Some(finding) = without_events(case, object, container) {
+                report.find(finding);
+                return;
+            }
+        }
+    }
+}
+
+/// Events are kept for an hour only: a probe on a port that the container does not have speaks for itself.
+fn without_events(case: &Case<'_>, object: &Object, container: &Container<'_>) -> Option<Finding> {
+    if case.facts.events_of(&object.reference()).any(|e| e.reason == "Unhealthy") {
+        return None;
+    }
+    let running = container.is_running() && !container.ready();
+    let field = match running {
+        true => "readinessProbe",
+        false if kills(case, object, container) => "livenessProbe",
+        false => return None,
+    };
+    let (port, named) = probe_port(container, field)?;
+    if container.ports().is_empty() || container.ports().iter().any(|(p, _)| *p == port) {
+        return None;
+    }
+    let message = if named {
+        format!("no event is left; {field} asks port {port}: connection refused is to be expected")
+    } else {
+        format!("{field} names a port that does not exist")
+    };
+    let event = KubeEvent {
+        object: object.reference(),
+        kind: "Warning".into(),
+        reason: "Unhealthy".into(),
+        message,
+        count: 0,
+        first_at: None,
+        last_at: None,
+        component: String::new(),
+    };
+    judge(case, object, container, field, &event).map(|f| Finding { confidence: f.confidence.min(0.86), ..f })
 }
 
 fn probe_event<'a>(case: &Case<'a>, object: &Object, word: &str) -> Option<&'a KubeEvent> {

@@ -170,6 +170,13 @@ fn other(case: &Case<'_>, message: &str) -> Option<Finding> {
     } else {
         return None;
     };
+    let refused_now = |r: &&crate::facts::revision::Rollout<'_>| r.proven.is_some() && r.at.is_some_and(|at| case.facts.age_s(at) < 86_400);
+    if let Some(rollout) = case.rollout().filter(refused_now) {
+        let blamed: Vec<_> = rollout.changes.iter().collect();
+        let finding = Finding::new(Category::BadReleaseConfig, &reference, 0.85, format!("{what} since revision {}", rollout.current.number));
+        let finding = finding.because_some(&reference, EvidenceSource::Revision, blamed.first().map(|c| super::rollout::describe(rollout, c)));
+        return Some(super::rollout::with_undo(case, rollout, &blamed, finding));
+    }
     Some(Finding::new(Category::BadReleaseConfig, &reference, 0.75, what).propose(propose::escalate(
         &reference,
         what,

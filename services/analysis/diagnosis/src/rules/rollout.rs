@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::Case;
 use crate::{
     facts::{
-        log::{Hit, Signature},
+        log::{Hit, Host, Signature, hosts_in},
         revision::{Change, ChangeKind, Rollout},
+        service::{self, Resolved},
     },
     graph::{Finding, Report},
     propose,
@@ -19,7 +20,7 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
             report.find(finding);
         }
     } else if let Some(rollout) = case.rollout()
-        && let Some(finding) = errors_after(case, rollout)
+        && let Some(finding) = errors_after(case, rollout).or_else(|| names_nothing(case))
     {
         report.find(finding);
     }
@@ -58,6 +59,39 @@ fn crash_after(case: &Case<'_>, rollout: &Rollout<'_>) -> Option<Finding> {
         finding = finding.because(&object.reference(), EvidenceSource::Log, line);
     }
     Some(with_undo(case, rollout, &[&blamed], finding))
+}
+
+/// A variable that the last rollout changed names a Service, or a port of one, that does not exist.
+pub(super) fn names_nothing(case: &Case<'_>) -> Option<Finding> {
+    let rollout = case.rollout().filter(|r| r.at.is_some_and(|at| case.facts.age_s(at) < 86_400))?;
+    let (change, why) = rollout.of(ChangeKind::Env).find_map(|c| {
+        let after = c.after.as_ref()?["value"].as_str()?;
+        let before = c.before.as_ref()?["value"].as_str()?;
+        let ok = |text: &str| hosts_in(text).iter().all(|h| leads_somewhere(case, h));
+        let host = hosts_in(after).into_iter().find(|h| !leads_somewhere(case, h))?;
+        let port = host.port.map(|p| format!(":{p}")).unwrap_or_default();
+        (ok(before) && !hosts_in(before).is_empty()).then(|| (c, format!("{}{port} leads nowhere in the cluster", host.name)))
+    })?;
+    let reference = case.reference();
+    let finding =
+        Finding::new(Category::BadReleaseEnv, &reference, 0.86, format!("revision {} changed {}: {why}", rollout.current.number, change.path))
+            .because(&reference, EvidenceSource::Revision, describe(rollout, change))
+            .because_some(&reference, EvidenceSource::Revision, rollout.proven.clone());
+    Some(with_undo(case, rollout, &[change], finding))
+}
+
+/// Whether a host is a Service with that port, or nothing that can be checked.
+fn leads_somewhere(case: &Case<'_>, host: &Host) -> bool {
+    match service::resolve(case.facts, host, case.namespace()) {
+        Resolved::Missing(_) => false,
+        Resolved::Service(s) => {
+            let object = case.facts.store.find(&s);
+            let ports = object.map(service::ports).unwrap_or_default();
+            let headless = object.is_some_and(|o| o.str_at("/spec/clusterIP") == Some("None"));
+            headless || ports.is_empty() || host.port.is_none_or(|p| ports.iter().any(|q| q.port == p))
+        }
+        _ => true,
+    }
 }
 
 /// Pods run, but their log complains about a value that the last rollout changed.
@@ -103,6 +137,9 @@ fn blame(case: &Case<'_>, rollout: &Rollout<'_>, hits: &[Hit], container: &str, 
     }
     // A peer that is down would be down for the old revision too.
     if hits.iter().any(|h| h.sign.kind.is_network()) && super::dependency::peer_is_down(case, hits) {
+        return None;
+    }
+    if super::dependency::fails_outside(case, hits) {
         return None;
     }
     let first = |kind: ChangeKind| rollout.of(kind).find(own).cloned();

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::{dependency, network};
 use crate::{
     facts::{
-        Facts, deps, pod,
+        Facts,
+        collect::ingress_services,
+        deps, pod,
         service::{self, Port},
         workload::{self, Workload},
     },
@@ -47,6 +49,15 @@ pub(super) fn examine(facts: &Facts, subject: &ObjectRef, is_target: bool, repor
     }
     if is_target {
         clients(facts, object, report);
+    }
+}
+
+/// An Ingress is as well as the Services that it sends to.
+pub(super) fn examine_ingress(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
+    let Some(ingress) = facts.store.find(subject) else { return };
+    for name in ingress_services(ingress) {
+        let reference = ObjectRef::new("Service", subject.namespace.as_deref(), name);
+        report.lead(Lead::new(&reference, 0.97, "the Ingress sends to it"));
     }
 }
 

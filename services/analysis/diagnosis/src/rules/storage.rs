@@ -68,7 +68,7 @@ pub(super) fn examine_claim(facts: &Facts, subject: &ObjectRef, is_target: bool,
     let Some(claim) = facts.store.find(subject) else { return };
     if claim.str_at("/status/phase") == Some("Bound") {
         if let Some((used, text)) = fill(facts, claim)
-            && used >= FILLING
+            && (used >= FILLING || (is_target && fills_soon(facts, claim)))
         {
             report.find(filled(facts, claim, used >= FULL, 0.95).because(subject, EvidenceSource::Metric, text));
         }
@@ -214,6 +214,24 @@ fn fill(facts: &Facts, claim: &Object) -> Option<(f64, String)> {
     }
     let used = 1.0 - available / capacity;
     Some((used, format!("{:.0} % of {} used", used * 100.0, quantity::memory(capacity))))
+}
+
+/// Whether the last readings, carried on, leave no room within four days.
+fn fills_soon(facts: &Facts, claim: &Object) -> bool {
+    let labels = [("namespace", claim.namespace().unwrap_or_default()), ("persistentvolumeclaim", claim.name())];
+    let exact = |s: &&&kubernaut_core::port::MetricSeries| labels.iter().all(|(k, v)| s.labels.get(*k).map(String::as_str) == Some(*v));
+    let series = facts.series("kubelet_volume_stats_available_bytes", &labels);
+    let Some(values) = series.iter().find(exact).map(|s| &s.values) else { return false };
+    let (Some(first), Some(last)) = (values.first(), values.last()) else { return false };
+    let span = (last.0.as_second() - first.0.as_second()) as f64;
+    let slope = if span > 0.0 { (last.1 - first.1) / span } else { 0.0 };
+    slope < 0.0 && last.1 / -slope < 4.0 * 86_400.0
+}
+
+/// That a claim is bound and has room, where metrics say so.
+pub(super) fn has_room(facts: &Facts, claim: &Object) -> Option<String> {
+    let (used, text) = fill(facts, claim)?;
+    (claim.str_at("/status/phase") == Some("Bound") && used < FILLING && !fills_soon(facts, claim)).then_some(text)
 }
 
 fn filled(facts: &Facts, claim: &Object, full: bool, confidence: f64) -> Finding {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use kubernaut_core::model::{Object, ObjectRef, selector_matches};
+use kubernaut_core::{
+    model::{Object, ObjectRef, selector_matches},
+    service::AnalysisRequest,
+};
 use serde_json::Value;
 
 use super::{
@@ -10,6 +13,29 @@ use super::{
     logged_hosts, named_services,
 };
 use crate::facts::workload::Workload;
+
+/// Labels by which an alert says that it is about the state of an object.
+const STATE_LABELS: &[&str] = &[
+    "pod",
+    "deployment",
+    "statefulset",
+    "daemonset",
+    "replicaset",
+    "job_name",
+    "cronjob",
+    "node",
+    "persistentvolumeclaim",
+    "horizontalpodautoscaler",
+    "poddisruptionbudget",
+];
+
+/// Whether none of the alerts is about an object's state; without alerts a Service stands for its requests.
+pub(super) fn about_requests(request: &AnalysisRequest) -> bool {
+    match request.alerts.as_slice() {
+        [] => request.target.kind == "Service",
+        alerts => !alerts.iter().any(|a| STATE_LABELS.iter().any(|l| a.labels.contains_key(*l))),
+    }
+}
 
 /// Workloads behind an object.
 pub(crate) fn focus(facts: &Facts, target: &ObjectRef) -> Vec<ObjectRef> {

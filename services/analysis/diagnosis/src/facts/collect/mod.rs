@@ -18,7 +18,7 @@ use super::{Facts, capacity, deps, events, log, metric, pod, service, workload};
 use crate::config::DiagnosisConfig;
 use reader::Reader;
 
-pub(crate) use focus::{creation_failures, focus};
+pub(crate) use focus::{creation_failures, focus, ingress_services};
 
 /// Kinds read of every namespace that matters.
 const NAMESPACED: &[&str] = &[
@@ -57,6 +57,7 @@ pub(crate) async fn collect(read: Arc<dyn ClusterRead>, ctx: &CallContext, reque
     let info = ctx.run("diagnosis.info", read.info(ctx.clone())).await?;
     let mut facts = Facts::empty(info.now, request.target.clone());
     facts.history.clone_from(&request.history);
+    facts.about_requests = focus::about_requests(request);
     facts.alert_at = request.alerts.iter().map(|a| a.starts_at).min();
     let reader = Reader::new(read, ctx.clone(), config);
 
@@ -174,6 +175,7 @@ async fn load_gitops(reader: &Reader<'_>, facts: &mut Facts) {
         o.annotation("argocd.argoproj.io/tracking-id").is_some()
             || o.label("argocd.argoproj.io/instance").is_some()
             || o.label("app.kubernetes.io/instance").is_some()
+            || super::managed::writes(o).any(|w| w.manager.starts_with("argocd"))
     };
     let namespace = facts.target.namespace.as_deref();
     if ["Deployment", "StatefulSet", "DaemonSet", "ConfigMap", "Service"].iter().any(|k| facts.store.list(k, namespace).any(tracked)) {
@@ -186,7 +188,8 @@ async fn load_metrics(reader: &Reader<'_>, facts: &mut Facts) {
     if !reader.has(Capability::Metrics) {
         return;
     }
-    let memory = focus::any_oom(facts);
+    let workload = workload::KINDS.contains(&facts.target.kind.as_str());
+    let memory = workload || focus::any_oom(facts);
     let claims = facts.store.all("PersistentVolumeClaim").next().is_some();
     let disk = facts.store.all("Node").any(|n| n.condition("DiskPressure").is_some_and(|c| c["status"] == "True")) || facts.target.kind == "Node";
     let wanted = metric::NAMES.iter().filter(|n| match **n {
