@@ -1,5 +1,7 @@
 //! Every example runs, and ends well.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests report by panicking")]
+
 use std::{path::Path, process::Command};
 
 fn run(program: &str) -> String {

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod ci;
 mod cluster;
 mod demo;
+mod generate;
 mod process;
 mod test;
 
@@ -23,6 +24,8 @@ enum Command {
     Demo(demo::Options),
     /// Install and start what the tests need, run all tests, end what was started
     Test(test::Options),
+    /// Write the generated files: JSON Schemas and the OpenAPI document
+    Gen,
     /// Formatting, lints, documentation, dependencies, feature sets, then `test`
     Ci,
     /// The real Kubernetes cluster of tests/cluster
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),
+        Command::Gen => generate::generate(),
         Command::Ci => ci::ci(),
         Command::Cluster { action, name, rest } => cluster::Cluster::new(name).act(action, &rest),
     };

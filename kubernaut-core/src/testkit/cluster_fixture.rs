@@ -33,9 +33,7 @@ impl ClusterFixture {
     /// `token`, the budget `keep`.
     #[must_use]
     pub fn objects(&self) -> Vec<Value> {
-        let config_map = |name: &str, labels: Value| {
-            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.metadata(name, labels), "data": {"name": name}})
-        };
+        let config_map = |name: &str, labels: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.metadata(name, labels), "data": {"name": name}});
         vec![
             config_map("front", json!({"suite": "yes", "tier": "front"})),
             config_map("back", json!({"suite": "yes", "tier": "back"})),
@@ -84,7 +82,8 @@ impl ClusterFixture {
             made.push(set);
         }
         let mut orphan = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.metadata("orphan", json!({}))});
-        orphan["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "gone", "uid": "uid-gone", "controller": true}]);
+        orphan["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "gone", "uid": "uid-gone", "controller": true}]);
         made.push(completed(orphan));
         made.into_iter().map(with_status).collect()
     }
@@ -122,8 +121,12 @@ fn completed(mut object: Value) -> Value {
 fn with_status(mut object: Value) -> Value {
     let replicas = object["spec"]["replicas"].clone();
     let status = match object["kind"].as_str() {
-        Some("Deployment" | "ReplicaSet") => json!({"observedGeneration": 1, "replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas}),
-        Some("PodDisruptionBudget") => json!({"observedGeneration": 1, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1, "disruptionsAllowed": 0}),
+        Some("Deployment" | "ReplicaSet") => {
+            json!({"observedGeneration": 1, "replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas})
+        }
+        Some("PodDisruptionBudget") => {
+            json!({"observedGeneration": 1, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1, "disruptionsAllowed": 0})
+        }
         _ => return object,
     };
     object["status"] = status;

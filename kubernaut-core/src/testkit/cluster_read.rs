@@ -81,7 +81,10 @@ async fn list_gives_exactly_what_matches_in_order(read: &dyn ClusterRead, fixtur
         (json!({"matchLabels": {"suite": "yes"}}), vec!["back", "front"]),
         (json!({"matchLabels": {"suite": "yes", "tier": "front"}}), vec!["front"]),
         (json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "other"]}]}), vec!["front"]),
-        (json!({"matchExpressions": [{"key": "suite", "operator": "Exists"}, {"key": "tier", "operator": "NotIn", "values": ["front"]}]}), vec!["back"]),
+        (
+            json!({"matchExpressions": [{"key": "suite", "operator": "Exists"}, {"key": "tier", "operator": "NotIn", "values": ["front"]}]}),
+            vec!["back"],
+        ),
         (json!({"matchLabels": {"suite": "no"}}), vec![]),
     ] {
         let found = list(query.clone().with_selector(selector.clone())).await;
@@ -125,7 +128,11 @@ async fn owners_go_from_the_nearest_to_the_top(read: &dyn ClusterRead, fixture: 
     let orphan = fixture.reference("ConfigMap", "orphan");
     if read.get(ctx(), orphan.clone()).await.expect("get succeeds").is_some() {
         let owners = read.owners(ctx(), orphan).await.expect("owners succeeds");
-        assert_eq!(owners.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), ["gone"], "an owner that no longer exists ends the walk and is included");
+        assert_eq!(
+            owners.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(),
+            ["gone"],
+            "an owner that no longer exists ends the walk and is included"
+        );
     }
 }
 
@@ -157,7 +164,9 @@ async fn logs_keep_whole_lines_within_the_limits(read: &dyn ClusterRead, fixture
 
 async fn absent_logs_are_none(read: &dyn ClusterRead, fixture: &ClusterFixture) {
     let pod = pods(read, fixture, "web").await.into_iter().next().expect("the deployment has pods");
-    for (name, container, previous) in [(pod.name(), "app", true), (pod.name(), "no-such-container", false), ("no-such-pod", "app", false), ("..", "app", false)] {
+    for (name, container, previous) in
+        [(pod.name(), "app", true), (pod.name(), "no-such-container", false), ("no-such-pod", "app", false), ("..", "app", false)]
+    {
         let query = LogQuery::of(&fixture.namespace, name, container, previous);
         assert_eq!(read.logs(ctx(), query).await.expect("logs succeeds"), None, "no log of {name}/{container}, previous: {previous}");
     }

@@ -75,14 +75,22 @@ impl Suite<'_> {
         let outcome = self.write.patch(ctx(), self.request(self.web(), PatchKind::Strategic, strategic)).await.expect("the patch succeeds");
         let containers = outcome.after.list_at("/spec/template/spec/containers").to_vec();
         assert_eq!(containers.len(), 2, "a strategic patch leaves the other containers");
-        assert_eq!((&containers[0]["image"], &containers[0]["env"][0]["value"], &containers[0]["env"][1]["value"]), (&json!(image), &json!("1"), &json!("changed")), "lists merge by their key");
+        assert_eq!(
+            (&containers[0]["image"], &containers[0]["env"][0]["value"], &containers[0]["env"][1]["value"]),
+            (&json!(image), &json!("1"), &json!("changed")),
+            "lists merge by their key"
+        );
         assert_ne!(outcome.after.resource_version(), before.resource_version(), "a change gives a new resource version");
         assert!(outcome.after.i64_at("/metadata/generation") > before.i64_at("/metadata/generation"), "a change of the spec gives a new generation");
         assert_eq!(value_of(self.read, &self.web(), "/spec/paused").await, Some(json!(true)), "a read after the write sees it");
 
         let merge = json!({"metadata": {"annotations": {"suite/a": null, "suite/b": "2"}}, "spec": {"paused": null}});
         let merged = self.write.patch(ctx(), self.request(self.web(), PatchKind::Merge, merge)).await.expect("the patch succeeds").after;
-        assert_eq!((merged.annotation("suite/a"), merged.annotation("suite/b"), merged.bool_at("/spec/paused")), (None, Some("2"), None), "null removes in a merge patch");
+        assert_eq!(
+            (merged.annotation("suite/a"), merged.annotation("suite/b"), merged.bool_at("/spec/paused")),
+            (None, Some("2"), None),
+            "null removes in a merge patch"
+        );
 
         let list = json!([{"op": "replace", "path": "/data/name", "value": "json"}]);
         let listed = self.write.patch(ctx(), self.request(self.front(), PatchKind::Json, list)).await.expect("the patch succeeds").after;
@@ -103,11 +111,16 @@ impl Suite<'_> {
             (PatchKind::Json, json!([{"op": "replace", "path": "/data/name", "value": "x"}])),
         ] {
             let stale = PatchRequest { kind, body: body.clone(), ..exact.clone() };
-            let successor = PatchRequest { target: self.front().with_uid("00000000-0000-4000-8000-000000000000"), resource_version: None, ..stale.clone() };
+            let successor =
+                PatchRequest { target: self.front().with_uid("00000000-0000-4000-8000-000000000000"), resource_version: None, ..stale.clone() };
             for request in [stale, successor] {
                 for dry_run in [true, false] {
                     let refused = self.write.patch(ctx(), PatchRequest { dry_run, ..request.clone() }).await;
-                    assert_eq!(refused.expect_err("the precondition does not hold").kind(), ErrorKind::Conflict, "another version or uid is a conflict, {kind:?}");
+                    assert_eq!(
+                        refused.expect_err("the precondition does not hold").kind(),
+                        ErrorKind::Conflict,
+                        "another version or uid is a conflict, {kind:?}"
+                    );
                 }
             }
         }
@@ -129,7 +142,11 @@ impl Suite<'_> {
     async fn scaling_changes_the_workload(&self) {
         let request = ScaleRequest { target: self.web(), replicas: 3, resource_version: None, field_manager: "kubernaut".into(), dry_run: true };
         let tried = self.write.scale(ctx(), request.clone()).await.expect("the dry-run succeeds");
-        assert_eq!((tried.before.i64_at("/spec/replicas"), tried.after.i64_at("/spec/replicas")), (Some(2), Some(3)), "before and after are the workload");
+        assert_eq!(
+            (tried.before.i64_at("/spec/replicas"), tried.after.i64_at("/spec/replicas")),
+            (Some(2), Some(3)),
+            "before and after are the workload"
+        );
         assert_eq!(tried.after.kind(), "Deployment", "the answer is the workload, not the scale");
         assert_eq!(value_of(self.read, &self.web(), "/spec/replicas").await, Some(json!(2)), "a dry-run changes nothing");
         let stale = ScaleRequest { resource_version: Some("1".into()), dry_run: false, ..request.clone() };
@@ -140,7 +157,11 @@ impl Suite<'_> {
         assert_eq!(done.after.i64_at("/spec/replicas"), Some(3), "the workload has the wanted count");
         assert_eq!(value_of(self.read, &self.web(), "/spec/replicas").await, Some(json!(3)), "and keeps it");
         let none = ScaleRequest { target: self.front(), ..request };
-        assert_eq!(self.write.scale(ctx(), none).await.expect_err("no count").kind(), ErrorKind::Unsupported, "a kind without a replica count cannot be scaled");
+        assert_eq!(
+            self.write.scale(ctx(), none).await.expect_err("no count").kind(),
+            ErrorKind::Unsupported,
+            "a kind without a replica count cannot be scaled"
+        );
     }
 
     async fn evictions_keep_budgets_and_uids(&self) {
@@ -151,9 +172,17 @@ impl Suite<'_> {
         assert!(self.is_there(&guarded).await, "a refused eviction changes nothing");
         let other = pods(self.read, self.fixture, "web").await.into_iter().next().expect("the deployment has pods").reference();
         let successor = ObjectRef { uid: Some("another-uid".into()), ..other.clone() };
-        assert_eq!(self.write.evict(ctx(), pod(successor, false)).await.expect_err("another uid").kind(), ErrorKind::Conflict, "another uid is a conflict");
+        assert_eq!(
+            self.write.evict(ctx(), pod(successor, false)).await.expect_err("another uid").kind(),
+            ErrorKind::Conflict,
+            "another uid is a conflict"
+        );
         let absent = self.fixture.reference("Pod", "absent");
-        assert_eq!(self.write.evict(ctx(), pod(absent, false)).await.expect_err("no such pod").kind(), ErrorKind::NotFound, "an absent pod is not found");
+        assert_eq!(
+            self.write.evict(ctx(), pod(absent, false)).await.expect_err("no such pod").kind(),
+            ErrorKind::NotFound,
+            "an absent pod is not found"
+        );
         self.write.evict(ctx(), pod(other.clone(), true)).await.expect("the dry-run succeeds");
         assert!(self.is_there(&other).await, "a dry-run changes nothing");
         let outcome = self.write.evict(ctx(), pod(other.clone(), false)).await.expect("the eviction succeeds");
@@ -174,9 +203,21 @@ impl Suite<'_> {
     }
 
     async fn rights_can_be_asked_for(&self) {
-        let review = AccessReview { verb: "patch".into(), group: "apps".into(), resource: "deployments".into(), namespace: Some(self.fixture.namespace.clone()), name: None };
+        let review = AccessReview {
+            verb: "patch".into(),
+            group: "apps".into(),
+            resource: "deployments".into(),
+            namespace: Some(self.fixture.namespace.clone()),
+            name: None,
+        };
         assert!(self.write.can_i(ctx(), review).await.expect("the review succeeds"), "the suite runs with the rights that it needs");
-        let eviction = AccessReview { verb: "create".into(), group: String::new(), resource: "pods/eviction".into(), namespace: Some(self.fixture.namespace.clone()), name: None };
+        let eviction = AccessReview {
+            verb: "create".into(),
+            group: String::new(),
+            resource: "pods/eviction".into(),
+            namespace: Some(self.fixture.namespace.clone()),
+            name: None,
+        };
         assert!(self.write.can_i(ctx(), eviction).await.expect("the review succeeds"), "a subresource can be asked for");
     }
 }

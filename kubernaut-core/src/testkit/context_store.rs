@@ -122,9 +122,9 @@ async fn words_rank_and_filters_filter(store: &impl ContextStore) {
     assert_eq!(entries(&found[..2]), [oom.clone(), leak.clone()], "the better match comes first, whatever its age");
     assert!(found[0].score > found[1].score && found[0].why.to_lowercase().contains("oomkilled"), "it says why: {}", found[0].why);
     assert!(found.iter().all(|r| r.score < 1.0), "1 is for the same fingerprint");
-    assert_eq!(entries(&recall(store, text("registry manifest")).await[..1]), [image.clone()]);
+    assert_eq!(entries(&recall(store, text("registry manifest")).await[..1]), std::slice::from_ref(&image));
     let of_category = RecallQuery { category: Some(Category::MemoryLeak), ..text("checkout oomkilled exit code 137") };
-    assert_eq!(entries(&recall(store, of_category).await), [leak.clone()], "filters that are given all match");
+    assert_eq!(entries(&recall(store, of_category).await), std::slice::from_ref(&leak), "filters that are given all match");
     let neither = RecallQuery { fingerprint: Some("b".into()), category: Some(Category::MemoryLeak), ..Default::default() };
     assert!(recall(store, neither).await.is_empty());
     let both = RecallQuery { fingerprint: Some("b".into()), ..text("registry") };
@@ -177,7 +177,7 @@ async fn an_outcome_is_kept(store: &impl ContextStore) {
     remember(store, std::slice::from_ref(&before)).await;
     store.outcome(ctx(), update(before.incident_id.unwrap())).await.unwrap();
     let after = HistoryEntry { outcome: Some(Outcome::Resolved), effectiveness: Some(0.9), closed_at: Some(at(30)), ..before.clone() };
-    assert_eq!(entries(&recall(store, RecallQuery::default()).await), [after.clone()]);
+    assert_eq!(entries(&recall(store, RecallQuery::default()).await), std::slice::from_ref(&after));
     assert_eq!(store.history(ctx(), before.resource, at(20)).await.unwrap(), [after], "what ended lately belongs to the history of late");
     assert_eq!(store.outcome(ctx(), update(id(99))).await.unwrap_err().kind(), ErrorKind::NotFound);
 }

@@ -18,7 +18,6 @@ impl Api {
     }
 
     /// A request to a path, with the token.
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.token {

@@ -1,6 +1,8 @@
 //! From a fault made for real to a verified fix: alerts fired by Prometheus, delivered by Alertmanager, containers real.
 //! Each effect is read with kubectl.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests report by panicking")]
+
 use std::{sync::LazyLock, time::Duration};
 
 use kubernaut_tests::{Lab, Receiver, ServerProcess, Story, wait_for};

@@ -1,5 +1,7 @@
 //! The whole way of one alert on the recorded incident that ships with the program, through the real binary.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests report by panicking")]
+
 use std::process::Command;
 
 use kubernaut_tests::binary;

@@ -88,17 +88,22 @@ fn lines(event: &Event, recorded: bool) -> Vec<String> {
             out.extend(list(data, "reasons").into_iter().map(|r| format!("              because {r}")));
             out
         }
-        "approval.decided" => vec![format!("approval    {} by {}", text("/state"), text("/decided_by"))],
+        "approval.decided" => vec![format!("approval    {} by {}", if data["approved"] == true { "approved" } else { "rejected" }, text("/by"))],
         "step.started" => vec![format!("executing   {} {}", text("/action"), text("/target"))],
-        "step.ended" => vec![format!("executed    {}{}", text("/message"), simulated(recorded))],
+        "step.ended" => vec![ended_step(data)],
         "incident.verified" => verified(data, recorded),
         "incident.phase_changed" => vec![format!("            {} \u{2192} {}", text("/from"), text("/to"))],
         _ => Vec::new(),
     }
 }
 
-fn simulated(recorded: bool) -> &'static str {
-    if recorded { "  [simulated: changes the copy in memory]" } else { "" }
+fn ended_step(data: &Value) -> String {
+    let (outcome, message) = (plain(&data["outcome"]), plain(&data["message"]));
+    match outcome.as_str() {
+        "applied" if data["simulated"] == true => format!("executed    {message}  [simulated: changed the copy in memory]"),
+        "applied" => format!("executed    {message}"),
+        other => format!("step ended  {other}: {message}"),
+    }
 }
 
 fn plain(value: &Value) -> String {
@@ -134,7 +139,9 @@ fn diagnosed(data: &Value) -> Vec<String> {
 fn planned(data: &Value) -> Vec<String> {
     let steps = data.pointer("/plan/steps").or_else(|| data.get("steps")).and_then(Value::as_array);
     let mut out: Vec<String> = steps.into_iter().flatten().map(|s| format!("planned     {} {} {}", plain(&s["action"]), plain(&s["target"]), s["params"])).collect();
-    out.extend(changes("dry-run     ", data));
+    for preview in data["dry_runs"].as_array().into_iter().flatten() {
+        out.extend(changes("dry-run     ", preview));
+    }
     out
 }
 
