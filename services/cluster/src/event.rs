@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn both_apis_give_the_same_event() {
-        let core = parse(&json!({"involvedObject": {"apiVersion": "v1", "kind": "Pod", "namespace": "s", "name": "p", "uid": "u"}, "type": "Warning",
+        let core =
+            parse(&json!({"involvedObject": {"apiVersion": "v1", "kind": "Pod", "namespace": "s", "name": "p", "uid": "u"}, "type": "Warning",
             "reason": "BackOff", "message": "m", "count": 3, "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:05:00Z",
             "source": {"component": "kubelet"}, "eventTime": null}));
         let new = parse(&json!({"regarding": {"apiVersion": "v1", "kind": "Pod", "namespace": "s", "name": "p", "uid": "u"}, "type": "Warning",

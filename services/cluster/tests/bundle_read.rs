@@ -1,5 +1,7 @@
 //! Reading a bundle from a folder.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use kubernaut_cluster::BundleCluster;

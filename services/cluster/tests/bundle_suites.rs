@@ -1,5 +1,7 @@
 //! The behaviour suites of the cluster ports on a bundle.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;

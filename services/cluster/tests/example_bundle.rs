@@ -1,5 +1,7 @@
 //! The bundle that the demo plays: what follows the right and the wrong action.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::{path::Path, time::Duration};

@@ -2,6 +2,8 @@
 //!
 //! Needs `KUBERNAUT_TEST_KUBECONFIG`; skipped without it, unless `KUBERNAUT_REQUIRE_CLUSTER=1` makes that a failure.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::{env, path::PathBuf, time::Duration};
@@ -106,7 +108,10 @@ async fn the_server_itself_refuses_another_uid_or_version() {
         for (kind, body) in [
             (PatchKind::Merge, json!({"metadata": {field: value}, "data": {"name": "x"}})),
             (PatchKind::Strategic, json!({"metadata": {field: value}, "data": {"name": "x"}})),
-            (PatchKind::Json, json!([{"op": "replace", "path": "/data/name", "value": "x"}, {"op": "add", "path": format!("/metadata/{field}"), "value": value}])),
+            (
+                PatchKind::Json,
+                json!([{"op": "replace", "path": "/data/name", "value": "x"}, {"op": "add", "path": format!("/metadata/{field}"), "value": value}]),
+            ),
         ] {
             let target = live.fixture.reference("ConfigMap", "front");
             let request = PatchRequest { target, kind, body, resource_version: None, field_manager: "kubernaut".into(), dry_run: false };

@@ -1,5 +1,7 @@
 //! A recording of a cluster is a cluster that answers the same.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;
@@ -20,7 +22,13 @@ fn fixture() -> ClusterFixture {
 /// A bundle with the fixture and its namespace, as a stand-in for a live cluster.
 fn original(dir: &std::path::Path) -> BundleCluster {
     write_fixture(dir, &fixture());
-    support::write(dir, &[("objects/ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: suite, uid: ns}\n---\napiVersion: v1\nkind: Node\nmetadata: {name: n1, uid: n}\n")]);
+    support::write(
+        dir,
+        &[(
+            "objects/ns.yaml",
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: suite, uid: ns}\n---\napiVersion: v1\nkind: Node\nmetadata: {name: n1, uid: n}\n",
+        )],
+    );
     BundleCluster::open(dir).unwrap()
 }
 

@@ -35,7 +35,9 @@ fn identity(before: &Object, after: &Value) -> Result<()> {
             return Err(invalid(before, format!("{pointer} cannot be changed")));
         }
     }
-    for (pointer, what) in [("/metadata/uid", "another object of that name has taken its place"), ("/metadata/resourceVersion", "the object has changed; read it again")] {
+    for (pointer, what) in
+        [("/metadata/uid", "another object of that name has taken its place"), ("/metadata/resourceVersion", "the object has changed; read it again")]
+    {
         let wanted = after.pointer(pointer).and_then(Value::as_str).filter(|w| !w.is_empty());
         if wanted.is_some_and(|w| before.str_at(pointer) != Some(w)) {
             return Err(Error::conflict("cluster.patch", what).with("object", before.reference()));
@@ -94,7 +96,11 @@ fn running_pod(before: &Object, after: &Object) -> Result<()> {
         }
         spec
     };
-    if fixed(before) == fixed(after) { Ok(()) } else { Err(invalid(after, "the spec of a pod cannot be changed but for its images; change its owner's template")) }
+    if fixed(before) == fixed(after) {
+        Ok(())
+    } else {
+        Err(invalid(after, "the spec of a pod cannot be changed but for its images; change its owner's template"))
+    }
 }
 
 fn pod_spec(object: &Object, spec: &Value) -> Result<()> {
@@ -142,10 +148,12 @@ mod tests {
     use super::*;
 
     fn deployment() -> Object {
-        Object::new(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "s", "uid": "u", "resourceVersion": "5"},
+        Object::new(
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "s", "uid": "u", "resourceVersion": "5"},
             "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}},
                 "spec": {"containers": [{"name": "app", "image": "a:1", "resources": {"requests": {"memory": "64Mi"}, "limits": {"memory": "128Mi"}}}]}}},
-            "status": {"readyReplicas": 2}}))
+            "status": {"readyReplicas": 2}}),
+        )
     }
 
     fn changed(object: &Object, pointer: &str, value: Value) -> Result<Value> {
@@ -188,7 +196,9 @@ mod tests {
 
     #[test]
     fn of_a_pod_only_images_change() {
-        let pod = Object::new(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": "a:1", "args": ["x"]}]}}));
+        let pod = Object::new(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": "a:1", "args": ["x"]}]}}),
+        );
         assert!(changed(&pod, "/spec/containers/0/image", json!("a:2")).is_ok());
         assert_eq!(changed(&pod, "/spec/containers/0/args", json!(["y"])).unwrap_err().kind(), ErrorKind::InvalidInput);
     }

@@ -178,7 +178,11 @@ mod tests {
     #[test]
     fn an_error_names_the_file_and_the_line_in_it() {
         let good = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
-        for (bad, line) in [(format!("{good}---\nkind: Pod\n  metadata: x\n"), "line=6"), (format!("{good}---\nkind: Pod\n"), "line=4"), ("just text\n".into(), "line=1")] {
+        for (bad, line) in [
+            (format!("{good}---\nkind: Pod\n  metadata: x\n"), "line=6"),
+            (format!("{good}---\nkind: Pod\n"), "line=4"),
+            ("just text\n".into(), "line=1"),
+        ] {
             let error = objects(&[source("objects/pod.yaml", &bad)]).unwrap_err().to_string();
             assert!(error.contains("file=objects/pod.yaml") && error.contains(line), "{error}");
         }

@@ -15,7 +15,11 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<HistoryEntry>> {
     let value: Value = json(file, bytes)?;
     let entries = value.as_array().or_else(|| value["incidents"].as_array());
     let entries = entries.ok_or_else(|| malformed(file, Some(1), "expected a list of incidents".into()))?;
-    entries.iter().enumerate().map(|(i, e)| entry(e).map_err(|field| malformed(file, None, format!("incident {i} has no readable {field}")))).collect()
+    entries
+        .iter()
+        .enumerate()
+        .map(|(i, e)| entry(e).map_err(|field| malformed(file, None, format!("incident {i} has no readable {field}"))))
+        .collect()
 }
 
 fn entry(value: &Value) -> Result<HistoryEntry, &'static str> {

@@ -14,8 +14,7 @@ use super::{
     documents::{Source, json, malformed, objects},
     history,
     manifest::ManifestFile,
-    metrics,
-    reactions,
+    metrics, reactions,
     simulation::Simulation,
     store::Store,
 };

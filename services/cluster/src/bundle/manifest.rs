@@ -27,7 +27,8 @@ pub(super) struct ManifestFile {
 
 impl ManifestFile {
     pub(super) fn parse(file: &Path, text: &str) -> Result<Self> {
-        let parsed: Option<Self> = serde_yaml_ng::from_str(text).map_err(|e| malformed(file, e.location().map(|l| l.line()), format!("not a bundle manifest: {e}")))?;
+        let parsed: Option<Self> =
+            serde_yaml_ng::from_str(text).map_err(|e| malformed(file, e.location().map(|l| l.line()), format!("not a bundle manifest: {e}")))?;
         Ok(parsed.unwrap_or_default())
     }
 

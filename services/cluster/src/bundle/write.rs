@@ -47,7 +47,9 @@ struct Commit<'a> {
 fn patch_object(state: &mut Simulation, request: &PatchRequest) -> Result<WriteOutcome> {
     let before = read_for_write(state, "cluster.patch", &request.target, request.resource_version.as_deref())?;
     if request.kind == PatchKind::Strategic && well_known(before.kind()).is_none() {
-        return Err(Error::unsupported("cluster.patch", "strategic patches exist for built-in kinds only; use a merge patch").with("kind", before.kind()));
+        return Err(
+            Error::unsupported("cluster.patch", "strategic patches exist for built-in kinds only; use a merge patch").with("kind", before.kind())
+        );
     }
     let patched = patch::apply(request.kind, before.value(), &request.body)?;
     store(state, before, patched, &Commit { operation: Operation::Patch, manager: &request.field_manager, dry_run: request.dry_run })

@@ -14,7 +14,8 @@ use super::{
     rest::{Ask, Rest},
 };
 
-const AGGREGATED: &str = "application/json;v=v2;g=apidiscovery.k8s.io;as=APIGroupDiscoveryList,application/json;v=v2beta1;g=apidiscovery.k8s.io;as=APIGroupDiscoveryList";
+const AGGREGATED: &str =
+    "application/json;v=v2;g=apidiscovery.k8s.io;as=APIGroupDiscoveryList,application/json;v=v2beta1;g=apidiscovery.k8s.io;as=APIGroupDiscoveryList";
 
 /// Group and kind of a resource.
 type GroupKind = (String, String);

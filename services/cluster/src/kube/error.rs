@@ -49,13 +49,17 @@ impl Failure {
 
     /// Whether an expected uid or resource version was another.
     fn is_precondition(&self) -> bool {
-        self.code == StatusCode::UNPROCESSABLE_ENTITY && (self.caused_by("field", "metadata.uid") || self.caused_by("field", "metadata.resourceVersion"))
+        self.code == StatusCode::UNPROCESSABLE_ENTITY
+            && (self.caused_by("field", "metadata.uid") || self.caused_by("field", "metadata.resourceVersion"))
     }
 
     /// Whether the account lacks the right; other refusals with the same code come from admission and are about the content.
     fn is_right_missing(&self) -> bool {
         let message = self.message();
-        self.status.is_null() || message.is_empty() || (message.contains("User \"") && message.contains(" cannot ")) || !message.contains("denied") && !message.contains("is forbidden:")
+        self.status.is_null()
+            || message.is_empty()
+            || (message.contains("User \"") && message.contains(" cannot "))
+            || !message.contains("denied") && !message.contains("is forbidden:")
     }
 
     fn kind(&self) -> ErrorKind {
@@ -77,7 +81,11 @@ impl Failure {
     /// As the error of `operation`.
     pub(super) fn into_error(self, operation: &'static str) -> Error {
         let said = self.message();
-        let message = if said.is_empty() { format!("the API server answered {}", self.code) } else { format!("the API server answered {}: {said}", self.code.as_u16()) };
+        let message = if said.is_empty() {
+            format!("the API server answered {}", self.code)
+        } else {
+            format!("the API server answered {}: {said}", self.code.as_u16())
+        };
         let error = Error::new(self.kind(), operation, message);
         match self.retry_after {
             Some(after) => error.retry_after(after),
@@ -110,10 +118,12 @@ mod tests {
 
     #[test]
     fn answers_become_the_kind_that_a_caller_acts_on() {
-        let rights = json!({"message": "deployments.apps \"x\" is forbidden: User \"u\" cannot patch resource \"deployments\" in API group \"apps\""});
+        let rights =
+            json!({"message": "deployments.apps \"x\" is forbidden: User \"u\" cannot patch resource \"deployments\" in API group \"apps\""});
         let quota = json!({"message": "pods \"x\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1"});
         let webhook = json!({"message": "admission webhook \"w.example\" denied the request: no"});
-        let uid = json!({"message": "Deployment.apps \"x\" is invalid: metadata.uid: Invalid value", "details": {"causes": [{"field": "metadata.uid"}]}});
+        let uid =
+            json!({"message": "Deployment.apps \"x\" is invalid: metadata.uid: Invalid value", "details": {"causes": [{"field": "metadata.uid"}]}});
         for (code, status, expected) in [
             (400, json!({}), ErrorKind::InvalidInput),
             (401, json!({}), ErrorKind::Unauthorized),

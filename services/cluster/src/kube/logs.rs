@@ -6,12 +6,7 @@ use kubernaut_core::{
     port::{LogQuery, LogText},
 };
 
-use super::{
-    Inner,
-    error::Failure,
-    resource::segment,
-    rest::Ask,
-};
+use super::{Inner, error::Failure, resource::segment, rest::Ask};
 use crate::log_tail;
 
 /// How much more than the limit one request may bring: lines vary in length, and the API counts bytes from the first line it sends.
@@ -57,6 +52,13 @@ impl Inner {
 /// Whether there is no such log: no such pod or container, not started, or no previous run.
 fn is_absent(failure: &Failure) -> bool {
     let message = failure.message();
-    let reasons = ["previous terminated container", "is waiting to start", "is not valid for pod", "not found", "does not have a host assigned", "is not available"];
+    let reasons = [
+        "previous terminated container",
+        "is waiting to start",
+        "is not valid for pod",
+        "not found",
+        "does not have a host assigned",
+        "is not available",
+    ];
     failure.code == StatusCode::NOT_FOUND || (failure.code == StatusCode::BAD_REQUEST && reasons.iter().any(|r| message.contains(r)))
 }

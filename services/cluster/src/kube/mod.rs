@@ -94,7 +94,9 @@ async fn credentials(config: &KubeConfig) -> Result<(Config, String)> {
             let read = Kubeconfig::read_from(path);
             Some(read.map_err(|e| bad("cannot read the kubeconfig; give the path of a valid file").with("file", path.display()).source(e))?)
         }
-        None if config.context.is_some() => Some(Kubeconfig::read().map_err(|e| bad("cannot read the kubeconfig that the context is to come from").source(e))?),
+        None if config.context.is_some() => {
+            Some(Kubeconfig::read().map_err(|e| bad("cannot read the kubeconfig that the context is to come from").source(e))?)
+        }
         None => Kubeconfig::read().ok(),
     };
     match read {

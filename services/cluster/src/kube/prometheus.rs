@@ -48,13 +48,17 @@ impl Prometheus {
         let now = Timestamp::now().as_second();
         let (start, end) = ((now - WINDOW_S).to_string(), now.to_string());
         let request = self.client.get(self.range.clone()).query(&[("query", query), ("start", &start), ("end", &end), ("step", STEP_S)]);
-        let failed = |e: reqwest::Error| Error::new(ErrorKind::Unavailable, "cluster.metrics", "Prometheus cannot be reached; check prometheus_url").source(e.without_url());
+        let failed = |e: reqwest::Error| {
+            Error::new(ErrorKind::Unavailable, "cluster.metrics", "Prometheus cannot be reached; check prometheus_url").source(e.without_url())
+        };
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
         let answer: Answer = response.json().await.map_err(failed)?;
         match answer.data {
             Some(data) if status.is_success() => Ok(data.result.into_iter().map(|s| s.into_series(query)).collect()),
-            _ if status.is_client_error() => Err(Error::invalid("cluster.metrics", format!("Prometheus refused the query: {}", answer.error)).with("query", query)),
+            _ if status.is_client_error() => {
+                Err(Error::invalid("cluster.metrics", format!("Prometheus refused the query: {}", answer.error)).with("query", query))
+            }
             _ => Err(Error::new(ErrorKind::Unavailable, "cluster.metrics", format!("Prometheus answered {status}: {}", answer.error))),
         }
     }

@@ -98,7 +98,8 @@ impl Inner {
         let Some(path) = resource.collection(query.namespace.as_deref()) else { return Ok(Vec::new()) };
         let Some(selector) = selector::text(&query.selector) else { return Ok(Vec::new()) };
         let limit = query.limit.unwrap_or(usize::MAX);
-        let items = self.pages("cluster.list", &path, ("labelSelector", &selector), limit).await?.ok_or_else(|| not_served("cluster.list", &resource))?;
+        let items =
+            self.pages("cluster.list", &path, ("labelSelector", &selector), limit).await?.ok_or_else(|| not_served("cluster.list", &resource))?;
         let mut objects: Vec<Object> = items.into_iter().map(|item| object(without_managers(item), &resource)).collect();
         objects.sort_by(|a, b| (a.namespace(), a.name()).cmp(&(b.namespace(), b.name())));
         Ok(objects)
@@ -149,7 +150,9 @@ impl Inner {
         let step = match self.get("cluster.owners", &next).await {
             Ok(found) => Step::of(found.as_ref()),
             // An owner that these credentials may not read, or of a kind that is gone, ends the walk as an absent one does.
-            Err(e) if next != start && matches!(e.kind(), kubernaut_core::ErrorKind::Forbidden | kubernaut_core::ErrorKind::Unsupported) => Step::Missing,
+            Err(e) if next != start && matches!(e.kind(), kubernaut_core::ErrorKind::Forbidden | kubernaut_core::ErrorKind::Unsupported) => {
+                Step::Missing
+            }
             Err(e) => return Err(e),
         };
         if let (Some(uid), Step::Top | Step::OwnedBy(_)) = (next.uid, &step) {

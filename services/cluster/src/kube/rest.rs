@@ -66,7 +66,8 @@ impl Rest {
             Ok((parts, body.collect_bytes().await?))
         };
         let answered = tokio::time::timeout(self.limit, exchange).await;
-        let answered = answered.map_err(|_| Error::new(ErrorKind::Timeout, operation, "the API server did not answer in time").with("limit_s", self.limit.as_secs()))?;
+        let answered = answered
+            .map_err(|_| Error::new(ErrorKind::Timeout, operation, "the API server did not answer in time").with("limit_s", self.limit.as_secs()))?;
         let (parts, body) = answered.map_err(|e| transport(operation, e))?;
         if parts.status.is_success() {
             return Ok(Ok(Answer { headers: parts.headers, body: body.to_vec() }));

@@ -18,7 +18,8 @@ pub(crate) fn apply(kind: PatchKind, object: &Value, body: &Value) -> Result<Val
             strategic::merge(&mut patched, body)?;
         }
         PatchKind::Json => {
-            let operations: json_patch::Patch = serde_json::from_value(body.clone()).map_err(|e| invalid("the body is not a list of JSON patch operations").source(e))?;
+            let operations: json_patch::Patch =
+                serde_json::from_value(body.clone()).map_err(|e| invalid("the body is not a list of JSON patch operations").source(e))?;
             json_patch::patch(&mut patched, &operations).map_err(|e| invalid(format!("the JSON patch does not apply: {e}")))?;
         }
     }

@@ -24,8 +24,17 @@ enum ListRule {
 /// The rules of the built-in types, by field name; `parents` are the fields above, nearest last.
 fn rule(field: &str, parents: &[&str]) -> ListRule {
     match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets" | "resourceClaims" | "schedulingGates" | "secrets"
-        | "webhooks" | "matchConditions" => ListRule::ByKey("name"),
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets"
+        | "resourceClaims"
+        | "schedulingGates"
+        | "secrets"
+        | "webhooks"
+        | "matchConditions" => ListRule::ByKey("name"),
         "ports" if parents.iter().any(|p| p.ends_with("ontainers")) => ListRule::ByKey("containerPort"),
         "ports" if parents.last() == Some(&"spec") => ListRule::ByKey("port"),
         "volumeMounts" => ListRule::ByKey("mountPath"),
@@ -175,7 +184,8 @@ mod tests {
 
     #[test]
     fn lists_without_a_merge_key_are_replaced_and_primitive_ones_joined() {
-        let object = json!({"metadata": {"finalizers": ["a", "b"]}, "spec": {"tolerations": [{"key": "x"}], "ports": [{"port": 80, "targetPort": 1}]}});
+        let object =
+            json!({"metadata": {"finalizers": ["a", "b"]}, "spec": {"tolerations": [{"key": "x"}], "ports": [{"port": 80, "targetPort": 1}]}});
         let patch = json!({"metadata": {"finalizers": ["c"], "$deleteFromPrimitiveList/finalizers": ["a"]},
             "spec": {"tolerations": [{"key": "y"}], "ports": [{"port": 80, "targetPort": 2}]}});
         assert_eq!(

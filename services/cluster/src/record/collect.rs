@@ -90,7 +90,8 @@ impl Collector<'_> {
         }
         let volumes: Vec<Object> = self.list_known("PersistentVolume").await?.into_iter().filter(|v| relevant::volume(v, namespace)).collect();
         let attachments = self.list_known("VolumeAttachment").await?;
-        self.objects.extend(attachments.into_iter().filter(|a| volumes.iter().any(|v| a.str_at("/spec/source/persistentVolumeName") == Some(v.name()))));
+        self.objects
+            .extend(attachments.into_iter().filter(|a| volumes.iter().any(|v| a.str_at("/spec/source/persistentVolumeName") == Some(v.name()))));
         self.objects.extend(volumes);
         let bindings: Vec<Object> = self.list_known("ClusterRoleBinding").await?.into_iter().filter(|b| relevant::binding(b, namespace)).collect();
         let roles = self.list_known("ClusterRole").await?;

@@ -115,6 +115,8 @@ fn put(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path: PathBuf = dir.join(name);
     let parent = path.parent().unwrap_or(dir);
     fs::create_dir_all(parent).and_then(|()| fs::write(&path, bytes)).map_err(|e| {
-        Error::new(ErrorKind::Unavailable, "record.write", "cannot write the bundle; check the folder and the free space").with("file", path.display()).source(e)
+        Error::new(ErrorKind::Unavailable, "record.write", "cannot write the bundle; check the folder and the free space")
+            .with("file", path.display())
+            .source(e)
     })
 }

@@ -59,7 +59,11 @@ fn of_pod(pod: &Object, options: &RecordOptions) -> Vec<LogQuery> {
             if !options.all_logs && !restarted && is_well(status, init) {
                 continue;
             }
-            let current = LogQuery { tail_lines: options.log_lines, limit_bytes: options.log_bytes, ..LogQuery::of(pod.namespace().unwrap_or_default(), pod.name(), name, false) };
+            let current = LogQuery {
+                tail_lines: options.log_lines,
+                limit_bytes: options.log_bytes,
+                ..LogQuery::of(pod.namespace().unwrap_or_default(), pod.name(), name, false)
+            };
             if restarted {
                 wanted.push(LogQuery { previous: true, ..current.clone() });
             }
@@ -85,7 +89,9 @@ mod tests {
         let pod = Object::new(json!({"kind": "Pod", "metadata": {"namespace": "s", "name": "p"}, "status": {
             "initContainerStatuses": [{"name": "done", "ready": true, "restartCount": 0, "state": {"terminated": {"exitCode": 0}}}, {"name": "stuck", "ready": false, "restartCount": 0, "state": {"running": {}}}],
             "containerStatuses": [{"name": "ok", "ready": true, "restartCount": 0}, {"name": "unready", "ready": false, "restartCount": 0}, {"name": "restarted", "ready": true, "restartCount": 2}]}}));
-        let named = |options: &RecordOptions| of_pod(&pod, options).iter().map(|q| format!("{}{}", q.container, if q.previous { "*" } else { "" })).collect::<Vec<_>>();
+        let named = |options: &RecordOptions| {
+            of_pod(&pod, options).iter().map(|q| format!("{}{}", q.container, if q.previous { "*" } else { "" })).collect::<Vec<_>>()
+        };
         assert_eq!(named(&RecordOptions::default()), ["stuck", "unready", "restarted*", "restarted"]);
         assert_eq!(named(&RecordOptions { all_logs: true, ..RecordOptions::default() }).len(), 6);
     }

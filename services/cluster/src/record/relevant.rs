@@ -29,7 +29,9 @@ pub(super) fn names_role(binding: &Object, role: &Object) -> bool {
 /// The Services that a webhook configuration or an aggregated API calls.
 pub(super) fn backends(object: &Object) -> Vec<Backend> {
     let services: Vec<&Value> = match object.kind() {
-        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => object.list_at("/webhooks").iter().map(|w| &w["clientConfig"]["service"]).collect(),
+        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => {
+            object.list_at("/webhooks").iter().map(|w| &w["clientConfig"]["service"]).collect()
+        }
         "APIService" => object.at("/spec/service").into_iter().collect(),
         _ => Vec::new(),
     };
@@ -56,7 +58,9 @@ mod tests {
 
     #[test]
     fn backends_of_webhooks_and_aggregated_apis_are_found() {
-        let hooks = Object::new(json!({"kind": "ValidatingWebhookConfiguration", "webhooks": [{"clientConfig": {"service": {"namespace": "a", "name": "b"}}}, {"clientConfig": {"url": "https://x"}}]}));
+        let hooks = Object::new(
+            json!({"kind": "ValidatingWebhookConfiguration", "webhooks": [{"clientConfig": {"service": {"namespace": "a", "name": "b"}}}, {"clientConfig": {"url": "https://x"}}]}),
+        );
         assert_eq!(backends(&hooks), [("a".to_owned(), "b".to_owned())]);
         let local = Object::new(json!({"kind": "APIService", "spec": {"service": null}}));
         assert!(backends(&local).is_empty());

@@ -75,7 +75,8 @@ fn sequence(items: &[Value], depth: usize, out: &mut String) {
 fn text_after_key(text: &str, depth: usize, out: &mut String) {
     let body = text.strip_suffix('\n').unwrap_or(text);
     let printable = body.chars().all(|c| c == '\n' || (c >= ' ' && !is_special(c)));
-    let block = body.contains('\n') && printable && !body.starts_with([' ', '\n']) && !body.ends_with('\n') && !body.lines().any(|l| l.ends_with(' '));
+    let block =
+        body.contains('\n') && printable && !body.starts_with([' ', '\n']) && !body.ends_with('\n') && !body.lines().any(|l| l.ends_with(' '));
     if !block {
         let _ = writeln!(out, " {}", string(text));
         return;
@@ -143,7 +144,12 @@ mod tests {
 
     fn value() -> impl Strategy<Value = Value> {
         let text = prop_oneof!["[ -~\n]{0,12}", "[a-z0-9.: #-]{0,8}", "\\PC{0,6}", ".{0,6}"];
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from), text.clone().prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            text.clone().prop_map(Value::from)
+        ];
         leaf.prop_recursive(4, 24, 5, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),

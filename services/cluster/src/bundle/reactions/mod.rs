@@ -128,7 +128,9 @@ impl TryFrom<RawEffect> for Effect {
         match (raw.patch, raw.merge, raw.delete, raw.create) {
             (Some(target), Some(body), None, None) if body.is_object() => Ok(Self::Merge(target, body)),
             (None, None, Some(target), None) => Ok(Self::Delete(target)),
-            (None, None, None, Some(object)) if object.pointer("/metadata/name").is_some_and(Value::is_string) && object["kind"].is_string() => Ok(Self::Create(object)),
+            (None, None, None, Some(object)) if object.pointer("/metadata/name").is_some_and(Value::is_string) && object["kind"].is_string() => {
+                Ok(Self::Create(object))
+            }
             _ => Err("an effect is `patch` with a `merge` map, or `delete`, or `create` with a whole object".into()),
         }
     }
@@ -150,7 +152,9 @@ impl When {
         let (equals, present, changed) = (self.equals.take(), self.present.take(), self.changed.take());
         match self.path.take() {
             Some(path) => self.all.push(RawCondition { path, equals, present, changed }.try_into()?),
-            None if equals.is_some() || present.is_some() || changed.is_some() => return Err("`equals`, `present` and `changed` need a `path`".into()),
+            None if equals.is_some() || present.is_some() || changed.is_some() => {
+                return Err("`equals`, `present` and `changed` need a `path`".into());
+            }
             None => {}
         }
         Ok(())
@@ -208,7 +212,9 @@ mod tests {
     use super::*;
 
     fn deployment(image: &str, note: Option<&str>) -> Object {
-        Object::new(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "s", "annotations": {"note": note}}, "spec": {"image": image}}))
+        Object::new(
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "s", "annotations": {"note": note}}, "spec": {"image": image}}),
+        )
     }
 
     fn follows(when: &str, before: &Object, after: &Object) -> bool {
@@ -228,7 +234,11 @@ mod tests {
         assert!(follows("{kind: Deployment, on: patch}", &good, &noted));
         assert!(!follows("{kind: Deployment, on: scale}", &good, &noted));
         assert!(!follows("{kind: Deployment, namespace: other}", &good, &noted));
-        assert!(follows("{kind: Deployment, path: /metadata/annotations/note, present: true, all: [{path: /spec/image, equals: good}]}", &good, &noted));
+        assert!(follows(
+            "{kind: Deployment, path: /metadata/annotations/note, present: true, all: [{path: /spec/image, equals: good}]}",
+            &good,
+            &noted
+        ));
     }
 
     #[test]
@@ -242,7 +252,9 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_characters() {
-        for (pattern, text, expected) in [("a-*", "a-1", true), ("*", "", true), ("a*c*e", "abcde", true), ("a*c", "abcd", false), ("a", "ab", false), ("ab*ba", "aba", false)] {
+        for (pattern, text, expected) in
+            [("a-*", "a-1", true), ("*", "", true), ("a*c*e", "abcde", true), ("a*c", "abcd", false), ("a", "ab", false), ("ab*ba", "aba", false)]
+        {
             assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
         }
     }
