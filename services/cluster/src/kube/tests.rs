@@ -118,3 +118,17 @@ async fn a_log_that_is_not_there_is_none_and_a_lost_node_is_an_error() {
     }
     assert_eq!(cluster.logs(ctx(), LogQuery::of("s", "lost", "app", false)).await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_given_up_at_the_deadline_or_the_limit() {
+    let service = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, std::io::Error>>());
+    let cluster = KubeCluster::over(Client::new(service, "default"), "test".into(), &KubeConfig::default()).unwrap();
+    let began = tokio::time::Instant::now();
+    let early = cluster.info(ctx().with_timeout(Duration::from_secs(2))).await.unwrap_err();
+    assert_eq!((early.kind(), began.elapsed().as_secs()), (ErrorKind::Timeout, 2));
+    let late = cluster.info(ctx()).await.unwrap_err();
+    assert_eq!((late.kind(), began.elapsed().as_secs()), (ErrorKind::Timeout, 32));
+    let cancelled = ctx();
+    cancelled.cancellation.cancel();
+    assert_eq!(cluster.info(cancelled).await.unwrap_err().kind(), ErrorKind::Cancelled);
+}
