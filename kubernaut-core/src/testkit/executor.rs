@@ -137,7 +137,11 @@ async fn a_dry_run_changes_nothing_and_is_stable(fixture: &impl ExecutorFixture)
     let first = show("a").await.expect("a dry-run answers");
     assert_eq!(fixture.state().await, state, "a dry-run changes nothing");
     assert!(!first.changes.is_empty() && !first.digest.is_empty(), "a dry-run shows the fields that would change, with a digest: {first:?}");
-    assert_eq!(first.digest, show("b").await.expect("a dry-run answers").digest, "equal effects on equal objects have equal digests, whatever the key");
+    assert_eq!(
+        first.digest,
+        show("b").await.expect("a dry-run answers").digest,
+        "equal effects on equal objects have equal digests, whatever the key"
+    );
     fixture.disturb().await;
     let after = show("a").await.expect("a dry-run answers");
     assert_ne!(first.digest, after.digest, "another object before is another effect");
@@ -190,7 +194,8 @@ async fn undo_leaves_what_others_changed(fixture: &impl ExecutorFixture) {
 async fn missing_capabilities_are_unsupported(fixture: &impl ExecutorFixture) {
     let (executor, ctx) = (fixture.executor(), fixture.context());
     let offered = executor.capabilities();
-    let unsupported = |kind: Option<ErrorKind>, what: &str| assert_eq!(kind, Some(ErrorKind::Unsupported), "{what} without its capability is Unsupported");
+    let unsupported =
+        |kind: Option<ErrorKind>, what: &str| assert_eq!(kind, Some(ErrorKind::Unsupported), "{what} without its capability is Unsupported");
     if !offered.contains(&Capability::DryRun) {
         unsupported(executor.dry_run(ctx.clone(), fixture.request("u")).await.err().map(|e| e.kind()), "dry_run");
     }

@@ -6,7 +6,7 @@ use kubernaut_core::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::marks;
+use crate::{marks, veil};
 
 /// The effect of a write on one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +103,7 @@ pub(crate) fn restore(current: &Object, changes: &[FieldChange], pre_state: &Val
 }
 
 fn changed_since(path: &str, now: Option<&Value>) -> Error {
-    let now = now.map_or_else(|| "absent".to_owned(), Value::to_string);
+    let now = now.map_or_else(|| "absent".to_owned(), |v| veil::field(path, v).to_string());
     Error::conflict("executor.undo", "the field was changed since; it is left as it is").with("field", path).with("now", now)
 }
 

@@ -81,7 +81,10 @@ mod tests {
     use super::*;
 
     fn world() -> Current {
-        Current { target: Object::new(json!({"kind": "HorizontalPodAutoscaler", "spec": {"minReplicas": 2, "maxReplicas": 3}})), related: Default::default() }
+        Current {
+            target: Object::new(json!({"kind": "HorizontalPodAutoscaler", "spec": {"minReplicas": 2, "maxReplicas": 3}})),
+            related: Default::default(),
+        }
     }
 
     #[test]

@@ -91,14 +91,18 @@ mod tests {
     use super::*;
 
     fn world(class: &str, conditions: Value) -> Current {
-        let object = |name: &str, expands: bool| Object::new(json!({"kind": "StorageClass", "metadata": {"name": name}, "allowVolumeExpansion": expands}));
-        let target = Object::new(json!({"kind": "PersistentVolumeClaim", "spec": {"storageClassName": class, "resources": {"requests": {"storage": "1Gi"}}}, "status": {"phase": "Bound", "conditions": conditions}}));
+        let object =
+            |name: &str, expands: bool| Object::new(json!({"kind": "StorageClass", "metadata": {"name": name}, "allowVolumeExpansion": expands}));
+        let target = Object::new(
+            json!({"kind": "PersistentVolumeClaim", "spec": {"storageClassName": class, "resources": {"requests": {"storage": "1Gi"}}}, "status": {"phase": "Bound", "conditions": conditions}}),
+        );
         Current { target, related: [("StorageClass", vec![object("grows", true), object("fixed", false)])].into() }
     }
 
     #[test]
     fn a_claim_at_rest_grows_where_its_class_allows() {
-        let holds = |class: &str, conditions: Value, size: &str| check(&world(class, conditions), &json!({"size": size})).unwrap().iter().all(|c| c.holds);
+        let holds =
+            |class: &str, conditions: Value, size: &str| check(&world(class, conditions), &json!({"size": size})).unwrap().iter().all(|c| c.holds);
         assert!(holds("grows", json!([]), "1536Mi"));
         assert!(!holds("fixed", json!([]), "1536Mi"));
         assert!(!holds("", json!([]), "1536Mi"));

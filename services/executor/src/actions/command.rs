@@ -65,8 +65,11 @@ pub(super) static PATCH_COMMAND: Action = Action {
     ..TEMPLATE
 };
 
+/// Fields with the value that each should have; none for a field that should go.
+type Fields = Vec<(Field, Option<Value>)>;
+
 /// The wanted fields of the container; `None` for a word that does not stand there.
-fn wanted(params: CommandParams, container: &Value) -> Result<Option<Vec<(Field, Option<Value>)>>> {
+fn wanted(params: CommandParams, container: &Value) -> Result<Option<Fields>> {
     let whole = params.command.is_some() || params.args.is_some();
     let list = |list: Vec<String>| Some(list).filter(|l| !l.is_empty()).map(|l| json!(l));
     match (whole, params.field, params.restore, params.replace, params.with) {
@@ -80,7 +83,7 @@ fn wanted(params: CommandParams, container: &Value) -> Result<Option<Vec<(Field,
     }
 }
 
-fn replaced(container: &Value, from: &str, to: &str) -> Option<Vec<(Field, Option<Value>)>> {
+fn replaced(container: &Value, from: &str, to: &str) -> Option<Fields> {
     let mut found = false;
     let mut fields = Vec::new();
     for field in [Field::Command, Field::Args] {
@@ -110,7 +113,10 @@ fn check(current: &Current, params: &Value) -> Result<Vec<Precondition>> {
     let by_word = params.replace.is_some();
     let found = wanted(params, chosen.value)?.is_some();
     if by_word {
-        all.push(condition(found, format!("the command of container {} {} the word to replace", chosen.name, if found { "holds" } else { "does not hold" })));
+        all.push(condition(
+            found,
+            format!("the command of container {} {} the word to replace", chosen.name, if found { "holds" } else { "does not hold" }),
+        ));
     }
     Ok(all)
 }
@@ -118,7 +124,9 @@ fn check(current: &Current, params: &Value) -> Result<Vec<Precondition>> {
 fn plan(current: &Current, params: &Value, _: &str) -> Result<Write> {
     let (chosen, params) = read(current, params)?;
     let fields = wanted(params, chosen.value)?;
-    let fields = fields.ok_or_else(|| Error::new(ErrorKind::Refused, "executor.command", "the command does not hold the word to replace").with("container", chosen.name))?;
+    let fields = fields.ok_or_else(|| {
+        Error::new(ErrorKind::Refused, "executor.command", "the command does not hold the word to replace").with("container", chosen.name)
+    })?;
     let mut edit = Edit::of(&current.target);
     edit.rests_on(format!("{}/name", chosen.at));
     for (field, value) in fields {
@@ -135,7 +143,9 @@ mod tests {
 
     fn world() -> Current {
         let app = json!({"name": "app", "command": ["serve"], "args": ["--db=db:5432", "--log=db-log"]});
-        let target = Object::new(json!({"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [{"name": "side"}, app]}}}}}}));
+        let target = Object::new(
+            json!({"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [{"name": "side"}, app]}}}}}}),
+        );
         Current { target, related: Default::default() }
     }
 
@@ -153,9 +163,15 @@ mod tests {
     fn each_way_of_asking_changes_only_what_is_meant() {
         let op = |op: &str, field: &str, value: Value| json!([{"op": op, "path": format!("{AT}/{field}"), "value": value}]);
         assert_eq!(body(json!({"container": "app", "command": ["run"]})), op("replace", "command", json!(["run"])));
-        assert_eq!(body(json!({"container": "app", "replace": "db:5432", "with": "store:5432"})), op("replace", "args", json!(["--db=store:5432", "--log=db-log"])));
+        assert_eq!(
+            body(json!({"container": "app", "replace": "db:5432", "with": "store:5432"})),
+            op("replace", "args", json!(["--db=store:5432", "--log=db-log"]))
+        );
         assert_eq!(body(json!({"container": "app", "field": "args", "restore": ["x"]})), op("replace", "args", json!(["x"])));
-        assert_eq!(body(json!({"container": "app", "field": "command", "restore": null})), json!([{"op": "remove", "path": format!("{AT}/command")}]));
+        assert_eq!(
+            body(json!({"container": "app", "field": "command", "restore": null})),
+            json!([{"op": "remove", "path": format!("{AT}/command")}])
+        );
         assert!(body(json!({"container": "app", "command": ["serve"]})).is_null());
         assert!(body(json!({"container": "app"})).as_str().is_some_and(|e| e.contains("field with restore")));
     }

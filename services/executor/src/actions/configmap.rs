@@ -51,7 +51,11 @@ pub(super) static PATCH_CONFIGMAP: Action = Action {
     effect: Effect::Config,
     risk: Risk::Medium,
     reversibility: Reversibility::Undo,
-    preconditions: &["the ConfigMap is not immutable", "the key is text", "a line to take out stands in it at most once, a word to replace at least once"],
+    preconditions: &[
+        "the ConfigMap is not immutable",
+        "the key is text",
+        "a line to take out stands in it at most once, a word to replace at least once",
+    ],
     parameters: || schema_for!(ConfigParams),
     reads: &[],
     check,
@@ -153,13 +157,20 @@ mod tests {
     fn only_the_given_keys_change() {
         let replaced = |content: &str| json!([{"op": "replace", "path": "/data/app.conf", "value": content}]);
         assert_eq!(body(json!({"key": "app.conf", "remove_line": "  bad: x"})).unwrap(), replaced("a = 1\nurl=http://db:80\n"));
-        assert_eq!(body(json!({"key": "app.conf", "replace": "db:80", "with": "db:5432"})).unwrap(), replaced("a = 1\n  bad: x\r\nurl=http://db:5432\n"));
+        assert_eq!(
+            body(json!({"key": "app.conf", "replace": "db:80", "with": "db:5432"})).unwrap(),
+            replaced("a = 1\n  bad: x\r\nurl=http://db:5432\n")
+        );
         assert_eq!(body(json!({"data": {"new": "1", "twice": "x\nx\n"}})).unwrap(), json!([{"op": "add", "path": "/data/new", "value": "1"}]));
     }
 
     #[test]
     fn what_is_so_already_is_no_change() {
-        for params in [json!({"key": "app.conf", "remove_line": "gone"}), json!({"key": "twice", "value": "x\nx\n"}), json!({"key": "app.conf", "replace": "store:80", "with": "db:80"})] {
+        for params in [
+            json!({"key": "app.conf", "remove_line": "gone"}),
+            json!({"key": "twice", "value": "x\nx\n"}),
+            json!({"key": "app.conf", "replace": "store:80", "with": "db:80"}),
+        ] {
             assert!(body(params.clone()).unwrap().is_null(), "{params}");
         }
     }

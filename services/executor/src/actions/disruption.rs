@@ -95,7 +95,10 @@ mod tests {
     use super::*;
 
     fn world(spec: Value) -> Current {
-        Current { target: Object::new(json!({"kind": "PodDisruptionBudget", "spec": spec, "status": {"expectedPods": 3}})), related: Default::default() }
+        Current {
+            target: Object::new(json!({"kind": "PodDisruptionBudget", "spec": spec, "status": {"expectedPods": 3}})),
+            related: Default::default(),
+        }
     }
 
     #[test]

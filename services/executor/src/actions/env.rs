@@ -165,7 +165,10 @@ fn plan(current: &Current, params: &Value, _: &str) -> Result<Write> {
     let (chosen, all) = read(current, params)?;
     let mut env = variables(chosen.value);
     for wanted in &all {
-        let absent = || Error::new(ErrorKind::Refused, "executor.env", "the variable has no value of its own that holds the word to replace").with("variable", wanted.name());
+        let absent = || {
+            Error::new(ErrorKind::Refused, "executor.env", "the variable has no value of its own that holds the word to replace")
+                .with("variable", wanted.name())
+        };
         env = apply(env, wanted).ok_or_else(absent)?;
     }
     let mut edit = Edit::of(&current.target);
@@ -185,7 +188,9 @@ mod tests {
 
     fn world() -> Current {
         let env = json!([{"name": "URL", "value": "$(HOST):80"}, {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "p"}}}, {"name": "DB", "value": "db:5432"}]);
-        let target = Object::new(json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": [{"name": "app", "env": env}, {"name": "side", "env": [{"name": "DB", "value": "x"}]}]}}}}));
+        let target = Object::new(
+            json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": [{"name": "app", "env": env}, {"name": "side", "env": [{"name": "DB", "value": "x"}]}]}}}}),
+        );
         Current { target, related: Default::default() }
     }
 
@@ -210,14 +215,19 @@ mod tests {
 
     #[test]
     fn the_ways_of_asking() {
-        let restored = after(json!({"container": "app", "name": "DB", "restore": {"name": "DB", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}})).unwrap();
+        let restored =
+            after(json!({"container": "app", "name": "DB", "restore": {"name": "DB", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}})).unwrap();
         assert_eq!(restored[2], json!({"name": "DB", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}));
         assert_eq!(after(json!({"container": "app", "name": "DB", "restore": null})).unwrap().as_array().map(Vec::len), Some(2));
         assert_eq!(after(json!({"container": "app", "name": "DB", "replace": "db", "with": "store"})).unwrap()[2]["value"], "store:5432");
         assert!(after(json!({"container": "app", "name": "DB", "value": "db:5432"})).unwrap().is_null(), "as it is");
         assert!(after(json!({"container": "app", "unset": ["NONE"]})).unwrap().is_null(), "as it is");
         assert!(!check(&world(), &json!({"container": "app", "name": "PASSWORD", "replace": "a", "with": "b"})).unwrap()[1].holds);
-        for wrong in [json!({"container": "app", "name": "DB"}), json!({"container": "app", "set": {"A=B": "c"}}), json!({"container": "app", "name": "DB", "restore": {"name": "URL"}})] {
+        for wrong in [
+            json!({"container": "app", "name": "DB"}),
+            json!({"container": "app", "set": {"A=B": "c"}}),
+            json!({"container": "app", "name": "DB", "restore": {"name": "URL"}}),
+        ] {
             assert!(after(wrong.clone()).is_err(), "{wrong}");
         }
     }

@@ -52,7 +52,9 @@ fn known(current: &Current, image: &str) -> Option<String> {
         let lists = ["containers", "initContainers"].map(|list| set.list_at(&format!("/spec/template/spec/{list}")));
         lists.iter().flat_map(|l| l.iter()).any(|c| c["image"] == image)
     };
-    let on_node = |node: &&kubernaut_core::model::Object| node.list_at("/status/images").iter().any(|i| i["names"].as_array().is_some_and(|n| n.iter().any(|n| n == image)));
+    let on_node = |node: &&kubernaut_core::model::Object| {
+        node.list_at("/status/images").iter().any(|i| i["names"].as_array().is_some_and(|n| n.iter().any(|n| n == image)))
+    };
     let set = current.related(Read::ReplicaSets).iter().find(in_set).map(|s| format!("revision {}", s.name()));
     set.or_else(|| current.related(Read::Nodes).iter().find(on_node).map(|n| format!("node {}", n.name())))
 }
@@ -87,9 +89,13 @@ mod tests {
     use super::*;
 
     fn world() -> Current {
-        let set = Object::new(json!({"kind": "ReplicaSet", "metadata": {"name": "web-1"}, "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "other.example/web:1"}]}}}}));
+        let set = Object::new(
+            json!({"kind": "ReplicaSet", "metadata": {"name": "web-1"}, "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "other.example/web:1"}]}}}}),
+        );
         let node = Object::new(json!({"kind": "Node", "metadata": {"name": "n"}, "status": {"images": [{"names": ["third.example/web:1"]}]}}));
-        let target = Object::new(json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "one.example/wbe:2"}, {"name": "side", "image": "s"}]}}}}));
+        let target = Object::new(
+            json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "one.example/wbe:2"}, {"name": "side", "image": "s"}]}}}}),
+        );
         Current { target, related: [("ReplicaSet", vec![set]), ("Node", vec![node])].into() }
     }
 

@@ -77,7 +77,11 @@ pub(super) static PATCH_NETWORK_POLICY: Action = Action {
     effect: Effect::Consult,
     risk: Risk::High,
     reversibility: Reversibility::Undo,
-    preconditions: &["the policy restricts that direction", "the policy holds for the pods at its end of the connection", "the Service that is connected to chooses its pods by labels"],
+    preconditions: &[
+        "the policy restricts that direction",
+        "the policy holds for the pods at its end of the connection",
+        "the Service that is connected to chooses its pods by labels",
+    ],
     parameters: || schema_for!(AllowParams),
     reads: &[Read::PeerServices],
     check,
@@ -157,7 +161,11 @@ fn plan(current: &Current, params: &Value, _: &str) -> Result<Write> {
     let (_, other) = ends(current, &params)?;
     if other.pod_labels.is_empty() {
         let what = params.to.as_deref().unwrap_or_default();
-        return Err(if what.is_empty() { bad_params("name the pods by their labels") } else { Error::new(ErrorKind::Refused, OPERATION, "the Service does not exist or has no selector").with("to", what) });
+        return Err(if what.is_empty() {
+            bad_params("name the pods by their labels")
+        } else {
+            Error::new(ErrorKind::Refused, OPERATION, "the Service does not exist or has no selector").with("to", what)
+        });
     }
     let rule = rule(&current.target, &params, &other);
     let (rules, ..) = params.direction.names();
@@ -208,7 +216,10 @@ mod tests {
         let params = json!({"direction": "ingress", "peer": {"namespace": "shop", "pod_labels": {"app": "job"}}, "port": 53});
         let Write::Patch { body, .. } = plan(&world(spec), &params, "k").unwrap() else { panic!("no patch") };
         assert_eq!(body[0]["value"][0], json!({"from": [{"podSelector": {}}]}));
-        assert_eq!(body[0]["value"][1], json!({"from": [{"podSelector": {"matchLabels": {"app": "job"}}}], "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}));
+        assert_eq!(
+            body[0]["value"][1],
+            json!({"from": [{"podSelector": {"matchLabels": {"app": "job"}}}], "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]})
+        );
     }
 
     #[test]

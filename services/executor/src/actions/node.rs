@@ -166,7 +166,9 @@ mod tests {
     #[test]
     fn only_the_meant_taint_goes_and_never_one_of_kubernetes() {
         let current = world(node("a", "True", false), vec![]);
-        let Write::Patch { body, .. } = plan_taint(&current, &json!({"key": "team", "effect": "NoExecute"}), "k").unwrap() else { panic!("no patch") };
+        let Write::Patch { body, .. } = plan_taint(&current, &json!({"key": "team", "effect": "NoExecute"}), "k").unwrap() else {
+            panic!("no patch")
+        };
         assert_eq!(body["spec"]["taints"], json!([{"key": "team", "effect": "NoSchedule", "value": "x"}]));
         let Write::Patch { body, .. } = plan_taint(&current, &json!({"key": "team"}), "k").unwrap() else { panic!("no patch") };
         assert!(body["spec"]["taints"].is_null());

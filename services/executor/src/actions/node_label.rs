@@ -52,7 +52,11 @@ fn is_reserved(key: &str) -> bool {
 fn check(_: &Current, params: &Value) -> Result<Vec<Precondition>> {
     let labels = typed::<LabelParams>(params)?.labels;
     let reserved: Vec<&str> = labels.keys().map(String::as_str).filter(|k| is_reserved(k)).collect();
-    let text = if reserved.is_empty() { "the labels are none with a meaning of their own".to_owned() } else { format!("{} have a meaning of their own and are not set here", reserved.join(", ")) };
+    let text = if reserved.is_empty() {
+        "the labels are none with a meaning of their own".to_owned()
+    } else {
+        format!("{} have a meaning of their own and are not set here", reserved.join(", "))
+    };
     Ok(vec![condition(reserved.is_empty(), text)])
 }
 
@@ -71,20 +75,35 @@ mod tests {
     use super::*;
 
     fn world() -> Current {
-        Current { target: Object::new(json!({"kind": "Node", "metadata": {"name": "n", "labels": {"disk": "hdd", "pool": "a"}}})), related: Default::default() }
+        Current {
+            target: Object::new(json!({"kind": "Node", "metadata": {"name": "n", "labels": {"disk": "hdd", "pool": "a"}}})),
+            related: Default::default(),
+        }
     }
 
     #[test]
     fn given_labels_are_set_and_others_stay() {
-        let Write::Patch { body, .. } = plan(&world(), &json!({"labels": {"disk": "ssd", "pool": "a", "example.com/x": "y"}}), "k").unwrap() else { panic!("no patch") };
-        assert_eq!(body, json!([{"op": "replace", "path": "/metadata/labels/disk", "value": "ssd"}, {"op": "add", "path": "/metadata/labels/example.com~1x", "value": "y"}]));
+        let Write::Patch { body, .. } = plan(&world(), &json!({"labels": {"disk": "ssd", "pool": "a", "example.com/x": "y"}}), "k").unwrap() else {
+            panic!("no patch")
+        };
+        assert_eq!(
+            body,
+            json!([{"op": "replace", "path": "/metadata/labels/disk", "value": "ssd"}, {"op": "add", "path": "/metadata/labels/example.com~1x", "value": "y"}])
+        );
         assert!(matches!(plan(&world(), &json!({"labels": {"pool": "a"}}), "k").unwrap(), Write::None(_)));
     }
 
     #[test]
     fn labels_with_a_meaning_of_their_own_are_refused() {
         let holds = |key: &str| check(&world(), &json!({"labels": {key: "x"}})).unwrap()[0].holds;
-        for (key, expected) in [("disk", true), ("example.com/disk", true), ("mykubernetes.io/x", true), ("node-role.kubernetes.io/control-plane", false), ("topology.kubernetes.io/zone", false), ("kubernaut.ai/protected", false)] {
+        for (key, expected) in [
+            ("disk", true),
+            ("example.com/disk", true),
+            ("mykubernetes.io/x", true),
+            ("node-role.kubernetes.io/control-plane", false),
+            ("topology.kubernetes.io/zone", false),
+            ("kubernaut.ai/protected", false),
+        ] {
             assert_eq!(holds(key), expected, "{key}");
         }
     }

@@ -110,7 +110,10 @@ fn check_selector(current: &Current, params: &Value) -> Result<Vec<Precondition>
     let count = current.related(Read::Nodes).iter().filter(fits).count();
     let shown: Vec<String> = wanted.iter().map(|(k, v)| format!("{k}={v}")).collect();
     let mut all = ready_for_change(current);
-    all.push(condition(count > 0, format!("{count} ready nodes match {}", if shown.is_empty() { "an empty selector".to_owned() } else { shown.join(",") })));
+    all.push(condition(
+        count > 0,
+        format!("{count} ready nodes match {}", if shown.is_empty() { "an empty selector".to_owned() } else { shown.join(",") }),
+    ));
     Ok(all)
 }
 
@@ -173,7 +176,9 @@ fn plan_affinity(current: &Current, params: &Value, _: &str) -> Result<Write> {
         if is_wish(current, &key) {
             return Ok(Write::None(format!("pods are apart by {key} where possible already")));
         }
-        return Err(Error::new(ErrorKind::Refused, "executor.affinity", "the workload does not require its pods to be apart").with("topology_key", key));
+        return Err(
+            Error::new(ErrorKind::Refused, "executor.affinity", "the workload does not require its pods to be apart").with("topology_key", key)
+        );
     };
     let mut edit = Edit::of(&current.target);
     edit.set(&affinity_at(current), wanted);
@@ -187,7 +192,9 @@ mod tests {
     use super::*;
 
     fn world(spec: Value) -> Current {
-        let node = |labels: Value| Object::new(json!({"kind": "Node", "metadata": {"labels": labels}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}));
+        let node = |labels: Value| {
+            Object::new(json!({"kind": "Node", "metadata": {"labels": labels}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}))
+        };
         let nodes = vec![node(json!({"disktype": "ssd", "pool": "a"})), node(json!({"disktype": "hdd"}))];
         Current { target: Object::new(json!({"kind": "Deployment", "spec": {"template": {"spec": spec}}})), related: [("Node", nodes)].into() }
     }
@@ -204,8 +211,15 @@ mod tests {
     fn other_labels_stay_but_for_a_misspelt_key() {
         let with = |selector: Value| json!({"node_selector": selector});
         assert_eq!(selected(json!({"pool": "a"}), with(json!({"disktype": "ssd"})))["value"], json!({"pool": "a", "disktype": "ssd"}));
-        assert_eq!(selected(json!({"pool": "a", "disk": "ssd"}), with(json!({"pool": "a", "disktype": "ssd"})))["value"], json!({"pool": "a", "disktype": "ssd"}));
-        assert_eq!(selected(json!({"gpu": "yes"}), with(json!({"disktype": "ssd"})))["value"], json!({"gpu": "yes", "disktype": "ssd"}), "no node has it, yet it is another wish");
+        assert_eq!(
+            selected(json!({"pool": "a", "disk": "ssd"}), with(json!({"pool": "a", "disktype": "ssd"})))["value"],
+            json!({"pool": "a", "disktype": "ssd"})
+        );
+        assert_eq!(
+            selected(json!({"gpu": "yes"}), with(json!({"disktype": "ssd"})))["value"],
+            json!({"gpu": "yes", "disktype": "ssd"}),
+            "no node has it, yet it is another wish"
+        );
         assert_eq!(selected(json!({"disk": "ssd"}), json!({"restore": null}))["op"], "remove");
         assert!(selected(json!({"pool": "a"}), with(json!({"pool": "a"}))).is_null());
         assert!(selected(json!({}), json!({})).as_str().is_some_and(|e| e.contains("restore")));
@@ -228,7 +242,10 @@ mod tests {
         assert!(check_affinity(&current, &params).unwrap()[1].holds);
         let Write::Patch { body, .. } = plan_affinity(&current, &params, "k").unwrap() else { panic!("no patch") };
         let after = body[0]["value"].clone();
-        assert_eq!(after, json!({"nodeAffinity": {"x": 1}, "podAntiAffinity": {TERMS: [term("zone")], WISHES: [{"weight": 100, "podAffinityTerm": term("host")}]}}));
+        assert_eq!(
+            after,
+            json!({"nodeAffinity": {"x": 1}, "podAntiAffinity": {TERMS: [term("zone")], WISHES: [{"weight": 100, "podAffinityTerm": term("host")}]}})
+        );
         assert!(matches!(plan_affinity(&world(json!({"affinity": after})), &params, "k").unwrap(), Write::None(_)));
         assert!(!check_affinity(&world(json!({})), &params).unwrap()[1].holds);
     }

@@ -137,7 +137,12 @@ fn wanted(params: &ProbeParams, now: &Value) -> Result<Option<Value>> {
         }
         _ => return Err(bad_params("only httpGet has a path, and only httpGet, tcpSocket and grpc have a port")),
     }
-    let timings = [("initialDelaySeconds", params.initial_delay), ("periodSeconds", params.period), ("timeoutSeconds", params.timeout), ("failureThreshold", params.failures)];
+    let timings = [
+        ("initialDelaySeconds", params.initial_delay),
+        ("periodSeconds", params.period),
+        ("timeoutSeconds", params.timeout),
+        ("failureThreshold", params.failures),
+    ];
     for (field, value) in timings {
         if let Some(value) = value {
             probe[field] = json!(value);
@@ -165,7 +170,10 @@ mod tests {
     fn world() -> Current {
         let app = json!({"name": "app", "ports": [{"containerPort": 80, "name": "web"}], "readinessProbe": {"httpGet": {"port": 81, "path": "/", "scheme": "HTTPS"}, "periodSeconds": 3},
             "livenessProbe": {"exec": {"command": ["true"]}}});
-        Current { target: Object::new(json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": [app]}}}})), related: Default::default() }
+        Current {
+            target: Object::new(json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": [app]}}}})),
+            related: Default::default(),
+        }
     }
 
     fn after(params: Value) -> Result<Value> {

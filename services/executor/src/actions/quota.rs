@@ -98,7 +98,11 @@ mod tests {
 
     #[test]
     fn only_bounds_that_differ_in_amount_are_written() {
-        let Write::Patch { body, .. } = plan(&world(), &json!({"hard": {"requests.cpu": "2000m", "count/jobs.batch": "6", "pods": 10}}), "k").unwrap() else { panic!("no patch") };
+        let Write::Patch { body, .. } =
+            plan(&world(), &json!({"hard": {"requests.cpu": "2000m", "count/jobs.batch": "6", "pods": 10}}), "k").unwrap()
+        else {
+            panic!("no patch")
+        };
         assert_eq!(body, json!([{"op": "replace", "path": "/spec/hard/count~1jobs.batch", "value": "6"}]));
         assert!(matches!(plan(&world(), &json!({"hard": {"limits.memory": "1024Mi"}}), "k").unwrap(), Write::None(_)));
     }

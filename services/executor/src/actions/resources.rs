@@ -135,7 +135,8 @@ struct Scope {
 
 const RAISE_MEMORY: Scope = Scope { allowed: &[MEMORY_LIMIT, MEMORY_REQUEST], required: Some(MEMORY_LIMIT), grows: Some(true) };
 const RAISE_CPU: Scope = Scope { allowed: &[CPU_LIMIT, CPU_REQUEST], required: Some(CPU_LIMIT), grows: Some(true) };
-const SET_ALL: Scope = Scope { allowed: &[MEMORY_LIMIT, CPU_LIMIT, MEMORY_REQUEST, CPU_REQUEST, DISK_LIMIT, DISK_REQUEST], required: None, grows: None };
+const SET_ALL: Scope =
+    Scope { allowed: &[MEMORY_LIMIT, CPU_LIMIT, MEMORY_REQUEST, CPU_REQUEST, DISK_LIMIT, DISK_REQUEST], required: None, grows: None };
 const SET_REQUESTS: Scope = Scope { allowed: &[MEMORY_REQUEST, CPU_REQUEST, DISK_REQUEST], required: None, grows: None };
 const LOWER_REQUESTS: Scope = Scope { allowed: &[MEMORY_REQUEST, CPU_REQUEST, DISK_REQUEST], required: None, grows: Some(false) };
 
@@ -159,10 +160,38 @@ macro_rules! resource_action {
     };
 }
 
-resource_action!(INCREASE_MEMORY_LIMIT, "increase_memory_limit", &["increase_memory_limits"], "raises the memory limit of one container", RAISE_MEMORY, "the limit grows, at most 64 times");
-resource_action!(INCREASE_CPU_LIMIT, "increase_cpu_limit", &["increase_cpu_limits"], "raises the CPU limit of one container", RAISE_CPU, "the limit grows, at most 64 times");
-resource_action!(SET_RESOURCE_LIMITS, "set_resource_limits", &["set_resources", "increase_resources"], "sets limits and requests of one container", SET_ALL, "no value grows more than 64 times");
-resource_action!(SET_RESOURCE_REQUESTS, "set_resource_requests", &[], "sets the requests of one container", SET_REQUESTS, "no value grows more than 64 times");
+resource_action!(
+    INCREASE_MEMORY_LIMIT,
+    "increase_memory_limit",
+    &["increase_memory_limits"],
+    "raises the memory limit of one container",
+    RAISE_MEMORY,
+    "the limit grows, at most 64 times"
+);
+resource_action!(
+    INCREASE_CPU_LIMIT,
+    "increase_cpu_limit",
+    &["increase_cpu_limits"],
+    "raises the CPU limit of one container",
+    RAISE_CPU,
+    "the limit grows, at most 64 times"
+);
+resource_action!(
+    SET_RESOURCE_LIMITS,
+    "set_resource_limits",
+    &["set_resources", "increase_resources"],
+    "sets limits and requests of one container",
+    SET_ALL,
+    "no value grows more than 64 times"
+);
+resource_action!(
+    SET_RESOURCE_REQUESTS,
+    "set_resource_requests",
+    &[],
+    "sets the requests of one container",
+    SET_REQUESTS,
+    "no value grows more than 64 times"
+);
 resource_action!(REDUCE_REQUESTS, "reduce_requests", &[], "lowers the requests of one container", LOWER_REQUESTS, "the requests shrink");
 
 /// Wanted values, flat and nested spelling alike.
@@ -227,7 +256,10 @@ fn direction(scope: &Scope, container: &Value, field: Field, value: &str) -> Res
     let bound = scope.required.is_none_or(|r| r == field);
     let Some(now) = field.of(container) else {
         let holds = scope.grows.is_none() || !bound;
-        return Ok(condition(holds, if holds { format!("{name} becomes {value}, there is none now") } else { format!("there is no {name} now that could change to {value}") }));
+        return Ok(condition(
+            holds,
+            if holds { format!("{name} becomes {value}, there is none now") } else { format!("there is no {name} now that could change to {value}") },
+        ));
     };
     let (was, will) = (field.amount(&now)?, field.amount(value)?);
     let grows = scope.grows.filter(|_| bound);
@@ -240,7 +272,8 @@ fn direction(scope: &Scope, container: &Value, field: Field, value: &str) -> Res
 
 fn limit_range(current: &Current, field: Field, value: &str) -> Result<Option<Precondition>> {
     let ranges = current.related(Read::LimitRanges).iter();
-    let maxima = ranges.flat_map(|r| r.list_at("/spec/limits")).filter(|l| l["type"] == "Container").filter_map(|l| l["max"][field.resource].as_str());
+    let maxima =
+        ranges.flat_map(|r| r.list_at("/spec/limits")).filter(|l| l["type"] == "Container").filter_map(|l| l["max"][field.resource].as_str());
     let mut lowest: Option<(u64, &str)> = None;
     for text in maxima {
         let amount = field.amount(text)?;

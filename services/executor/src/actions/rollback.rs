@@ -49,7 +49,11 @@ pub(super) static ROLLBACK_DEPLOYMENT: Action = Action {
     effect: Effect::Template,
     risk: Risk::Medium,
     reversibility: Reversibility::Undo,
-    preconditions: &["the revision exists and is not the current one", "the revision is not known to be bad", "rollouts of the workload are not paused"],
+    preconditions: &[
+        "the revision exists and is not the current one",
+        "the revision is not known to be bad",
+        "rollouts of the workload are not paused",
+    ],
     parameters: || schema_for!(RollbackParams),
     reads: &[Read::ReplicaSets],
     check,

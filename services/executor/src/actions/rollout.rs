@@ -44,7 +44,10 @@ pub(super) static ROLLOUT_RESTART: Action = Action {
 fn check(current: &Current, _: &Value) -> Result<Vec<Precondition>> {
     let mut all = vec![not_paused(&current.target)];
     let by_hand = current.target.str_at("/spec/updateStrategy/type") == Some("OnDelete");
-    all.push(condition(!by_hand, if by_hand { "the update strategy is OnDelete: no pod would be replaced" } else { "the update strategy replaces pods by itself" }));
+    all.push(condition(
+        !by_hand,
+        if by_hand { "the update strategy is OnDelete: no pod would be replaced" } else { "the update strategy replaces pods by itself" },
+    ));
     Ok(all)
 }
 

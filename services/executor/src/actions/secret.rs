@@ -32,7 +32,11 @@ struct ReferenceParams {
 pub(super) static PATCH_SECRET_REFERENCE: Action = Action {
     name: "patch_secret_reference",
     summary: "lets a workload refer to another Secret, in variables, volumes and pull secrets",
-    preconditions: &["rollouts of the workload are not paused", "the workload refers to the Secret", "the other Secret exists and has the keys that are asked for"],
+    preconditions: &[
+        "rollouts of the workload are not paused",
+        "the workload refers to the Secret",
+        "the other Secret exists and has the keys that are asked for",
+    ],
     parameters: || schema_for!(ReferenceParams),
     reads: &[Read::Secrets],
     check,
@@ -102,7 +106,10 @@ fn check(current: &Current, params: &Value) -> Result<Vec<Precondition>> {
     let has = |key: &str| other.is_some_and(|s| s.at("/data").and_then(|d| d.get(key)).is_some());
     let missing: Vec<&str> = places.iter().flat_map(|p| &p.keys).map(String::as_str).filter(|k| !has(k)).collect();
     if other.is_some() {
-        all.push(condition(missing.is_empty(), if missing.is_empty() { "it has the keys that are asked for".to_owned() } else { format!("it lacks the keys {}", missing.join(", ")) }));
+        all.push(condition(
+            missing.is_empty(),
+            if missing.is_empty() { "it has the keys that are asked for".to_owned() } else { format!("it lacks the keys {}", missing.join(", ")) },
+        ));
     }
     Ok(all)
 }
@@ -127,25 +134,40 @@ mod tests {
     use super::*;
 
     fn world() -> Current {
-        let env = json!([{"name": "secret", "value": "db-pass"}, {"name": "P", "valueFrom": {"secretKeyRef": {"name": "db-pass", "key": "password"}}}]);
+        let env =
+            json!([{"name": "secret", "value": "db-pass"}, {"name": "P", "valueFrom": {"secretKeyRef": {"name": "db-pass", "key": "password"}}}]);
         let volumes = json!([{"name": "v", "secret": {"secretName": "db-pass", "items": [{"key": "ca", "path": "ca"}]}}, {"name": "w", "projected": {"sources": [{"secret": {"name": "db-pass"}}]}}, {"name": "m", "configMap": {"name": "db-pass"}}]);
         let spec = json!({"containers": [{"name": "app", "env": env, "envFrom": [{"secretRef": {"name": "other"}}]}], "volumes": volumes, "imagePullSecrets": [{"name": "pull"}, {"name": "db-pass"}]});
         let secret = Object::new(json!({"kind": "Secret", "metadata": {"name": "db-password"}, "data": {"password": "", "ca": ""}}));
         let lacking = Object::new(json!({"kind": "Secret", "metadata": {"name": "lacking"}, "data": {"ca": ""}}));
-        Current { target: Object::new(json!({"kind": "Deployment", "spec": {"template": {"spec": spec}}})), related: [("Secret", vec![secret, lacking])].into() }
+        Current {
+            target: Object::new(json!({"kind": "Deployment", "spec": {"template": {"spec": spec}}})),
+            related: [("Secret", vec![secret, lacking])].into(),
+        }
     }
 
     #[test]
     fn every_reference_to_that_secret_changes_and_nothing_else() {
         let Write::Patch { body, .. } = plan(&world(), &json!({"from": "db-pass", "to": "db-password"}), "k").unwrap() else { panic!("no patch") };
-        let mut paths: Vec<&str> = body.as_array().unwrap().iter().map(|o| o["path"].as_str().unwrap().trim_start_matches("/spec/template/spec/")).collect();
+        let mut paths: Vec<&str> =
+            body.as_array().unwrap().iter().map(|o| o["path"].as_str().unwrap().trim_start_matches("/spec/template/spec/")).collect();
         paths.sort_unstable();
-        assert_eq!(paths, ["containers/0/env/1/valueFrom/secretKeyRef/name", "imagePullSecrets/1/name", "volumes/0/secret/secretName", "volumes/1/projected/sources/0/secret/name"]);
+        assert_eq!(
+            paths,
+            [
+                "containers/0/env/1/valueFrom/secretKeyRef/name",
+                "imagePullSecrets/1/name",
+                "volumes/0/secret/secretName",
+                "volumes/1/projected/sources/0/secret/name"
+            ]
+        );
     }
 
     #[test]
     fn the_other_secret_must_exist_with_the_keys() {
-        let broken = |from: &str, to: &str| check(&world(), &json!({"from": from, "to": to})).unwrap().into_iter().filter(|c| !c.holds).map(|c| c.text).collect::<Vec<_>>().join("; ");
+        let broken = |from: &str, to: &str| {
+            check(&world(), &json!({"from": from, "to": to})).unwrap().into_iter().filter(|c| !c.holds).map(|c| c.text).collect::<Vec<_>>().join("; ")
+        };
         assert_eq!(broken("db-pass", "db-password"), "");
         assert_eq!(broken("db-pass", "none"), "Secret none does not exist");
         assert!(broken("db-pass", "lacking").contains("lacks the keys password"));

@@ -159,8 +159,12 @@ mod tests {
     use super::*;
 
     fn world() -> Current {
-        let pod = Object::new(json!({"kind": "Pod", "metadata": {"labels": {"app": "web", "tier": "front"}}, "spec": {"containers": [{"name": "a"}, {"name": "b", "ports": [{"containerPort": 8080, "name": "http"}]}]}}));
-        let target = Object::new(json!({"kind": "Service", "spec": {"selector": {"app": "web"}, "ports": [{"port": 53, "protocol": "UDP", "targetPort": 53}, {"port": 53, "targetPort": 53}, {"port": 80, "targetPort": 81}]}}));
+        let pod = Object::new(
+            json!({"kind": "Pod", "metadata": {"labels": {"app": "web", "tier": "front"}}, "spec": {"containers": [{"name": "a"}, {"name": "b", "ports": [{"containerPort": 8080, "name": "http"}]}]}}),
+        );
+        let target = Object::new(
+            json!({"kind": "Service", "spec": {"selector": {"app": "web"}, "ports": [{"port": 53, "protocol": "UDP", "targetPort": 53}, {"port": 53, "targetPort": 53}, {"port": 80, "targetPort": 81}]}}),
+        );
         Current { target, related: [("Pod", vec![pod])].into() }
     }
 

@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn only_the_named_webhook_changes() {
         let webhooks = json!([{"name": "a.example.com", "failurePolicy": "Fail"}, {"name": "b.example.com", "failurePolicy": "Fail"}]);
-        let world = Current { target: Object::new(json!({"kind": "ValidatingWebhookConfiguration", "webhooks": webhooks})), related: Default::default() };
+        let world =
+            Current { target: Object::new(json!({"kind": "ValidatingWebhookConfiguration", "webhooks": webhooks})), related: Default::default() };
         let set = |name: &str, policy: &str| plan(&world, &json!({"webhook": name, "failure_policy": policy}), "k");
         let Write::Patch { body, .. } = set("b.example.com", "Ignore").unwrap() else { panic!("no patch") };
         assert_eq!(body, json!([{"op": "replace", "path": "/webhooks/1/failurePolicy", "value": "Ignore"}]));

@@ -14,8 +14,8 @@ use super::{
     GatedExecutor,
     lock::Lock,
     pass::{Pass, Verdict},
-    veil::veiled,
 };
+use crate::veil;
 
 /// Time to write down what became of an action when the caller's own time is over.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -157,7 +157,7 @@ impl GatedExecutor {
         self.parts.ledger.close_intent(ctx.clone(), pass.request.key.clone(), IntentState::Applied, Some(execution.clone())).await?;
         let data = json!({
             "action": pass.request.action, "target": pass.request.target.to_string(), "key": pass.request.key, "digest": execution.digest,
-            "changes": veiled(&execution.changes), "message": execution.message, "simulated": execution.simulated,
+            "changes": veil::changes(&execution.changes), "message": execution.message, "simulated": execution.simulated,
         });
         self.record_done(ctx, request.incident_id, "action.applied", data).await;
         Ok(execution)

@@ -142,7 +142,8 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 impl Window {
     pub(super) fn hours(&self) -> Result<Hours> {
-        let zone = TimeZone::get(&self.timezone).map_err(|e| Error::invalid(OPERATION, "unknown time zone").with("value", &self.timezone).source(e))?;
+        let zone =
+            TimeZone::get(&self.timezone).map_err(|e| Error::invalid(OPERATION, "unknown time zone").with("value", &self.timezone).source(e))?;
         let day = |name: &String| {
             let found = DAYS.iter().position(|d| *d == name.to_ascii_lowercase());
             found.ok_or_else(|| Error::invalid(OPERATION, format!("not a day, expected one of {}", DAYS.join(", "))).with("value", name))
@@ -222,7 +223,14 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_text() {
-        for (pattern, text, expected) in [("*", "", true), ("team-*", "team-a", true), ("team-*", "steam-a", false), ("*-dev-*", "a-dev-b", true), ("a*a", "a", false), ("a*b*c", "aXbYc", true)] {
+        for (pattern, text, expected) in [
+            ("*", "", true),
+            ("team-*", "team-a", true),
+            ("team-*", "steam-a", false),
+            ("*-dev-*", "a-dev-b", true),
+            ("a*a", "a", false),
+            ("a*b*c", "aXbYc", true),
+        ] {
             assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
         }
     }

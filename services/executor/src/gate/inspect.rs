@@ -113,7 +113,11 @@ impl GatedExecutor {
         }
         let declared = pass.spec.as_ref().map_or(0, |s| s.preconditions.len());
         if !self.inner.capabilities().contains(&Capability::Preconditions) {
-            return Ok(if declared == 0 { Verdict::skip("the action has no preconditions") } else { Verdict::ask(format!("{declared} preconditions that this executor cannot evaluate")) });
+            return Ok(if declared == 0 {
+                Verdict::skip("the action has no preconditions")
+            } else {
+                Verdict::ask(format!("{declared} preconditions that this executor cannot evaluate"))
+            });
         }
         let all = match self.inner.preconditions(ctx.clone(), pass.request.clone()).await {
             Ok(all) => all,

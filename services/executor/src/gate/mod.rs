@@ -10,7 +10,6 @@ mod pass;
 mod record;
 mod replay;
 mod undo;
-mod veil;
 
 use std::sync::Arc;
 
@@ -24,7 +23,7 @@ use kubernaut_core::{
 use tokio::sync::OnceCell;
 
 use self::pass::{Pass, Purpose};
-use crate::action::Effect;
+use crate::{action::Effect, veil};
 
 pub use config::{Freeze, GateConfig, SourceRule, Window};
 
@@ -48,6 +47,9 @@ pub struct GateParts {
 /// action carried out, and its result committed. A check that asks needs a person's agreement to the digest of the dry-run.
 ///
 /// Nothing in a request relaxes a check: neither an alert's severity nor who calls.
+///
+/// What leaves the gate never tells the value of an environment variable, which may be a secret: reports, diffs and what is needed to take an
+/// action back say that it is hidden. An undo through the gate takes the values from the ledger.
 ///
 /// A key whose intent stands in the ledger is never carried out again: `execute` answers `AlreadyApplied`, and `observe` asks the ledger first.
 /// A malformed request is an `InvalidInput` error; any other refusal is an [`ExecutionOutcome::Refused`] with its report. A target that is
@@ -119,7 +121,7 @@ impl Executor for GatedExecutor {
     async fn execute(&self, ctx: CallContext, request: ExecuteRequest) -> Result<Execution> {
         let done = self.run(&ctx, &request).await;
         record::count(&request.request.action, &done);
-        done
+        done.map(veil::execution)
     }
 
     async fn observe(&self, ctx: CallContext, request: ActionRequest) -> Result<Observation> {
@@ -136,8 +138,15 @@ impl Executor for GatedExecutor {
         let (mut pass, _) = ctx.run("gate.check", self.inspect(&ctx, &request, Purpose::Show)).await?;
         let shown = if pass.refused() { None } else { ctx.run("gate.dry_run", self.show(&ctx, &mut pass)).await? };
         Ok(match shown {
-            Some(dry) => DryRun { report: pass.report, ..dry },
-            None => DryRun { report: pass.report, changes: Vec::new(), digest: String::new(), pre_state: serde_json::Value::Null, server_side: false, warnings: Vec::new() },
+            Some(dry) => DryRun { report: pass.report, changes: veil::changes(&dry.changes), pre_state: veil::state(&dry.pre_state), ..dry },
+            None => DryRun {
+                report: pass.report,
+                changes: Vec::new(),
+                digest: String::new(),
+                pre_state: serde_json::Value::Null,
+                server_side: false,
+                warnings: Vec::new(),
+            },
         })
     }
 
@@ -148,7 +157,7 @@ impl Executor for GatedExecutor {
     async fn undo(&self, ctx: CallContext, request: UndoRequest) -> Result<Execution> {
         let done = self.take_back(&ctx, &request).await;
         record::count("undo", &done);
-        done
+        done.map(veil::execution)
     }
 
     fn capabilities(&self) -> Vec<Capability> {

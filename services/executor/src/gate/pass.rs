@@ -34,9 +34,12 @@ impl Verdict {
     /// The refusal that an error amounts to; errors that may pass by themselves or are defects stay errors.
     pub(super) fn of_error(error: Error) -> Result<Self, Error> {
         match error.kind() {
-            ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::Unsupported | ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::Refused => {
-                Ok(Self::fail(error.to_string()))
-            }
+            ErrorKind::InvalidInput
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
+            | ErrorKind::Unauthorized
+            | ErrorKind::Forbidden
+            | ErrorKind::Refused => Ok(Self::fail(error.to_string())),
             _ => Err(error),
         }
     }

@@ -38,12 +38,27 @@ impl GatedExecutor {
     /// Ends a pass that refused.
     pub(super) async fn refuse(&self, ctx: &CallContext, incident: Option<IncidentId>, pass: Pass) -> Result<Execution> {
         let message = pass.report.refusal().map_or_else(|| "refused".to_owned(), |c| format!("refused by {}: {}", c.name, c.text));
-        let nothing = DryRun { report: Default::default(), changes: Vec::new(), digest: String::new(), pre_state: Value::Null, server_side: false, warnings: Vec::new() };
+        let nothing = DryRun {
+            report: Default::default(),
+            changes: Vec::new(),
+            digest: String::new(),
+            pre_state: Value::Null,
+            server_side: false,
+            warnings: Vec::new(),
+        };
         self.end(ctx, incident, pass, nothing, ExecutionOutcome::Refused, message).await
     }
 
     /// Ends a pass without having acted.
-    pub(super) async fn end(&self, ctx: &CallContext, incident: Option<IncidentId>, pass: Pass, dry: DryRun, outcome: ExecutionOutcome, message: String) -> Result<Execution> {
+    pub(super) async fn end(
+        &self,
+        ctx: &CallContext,
+        incident: Option<IncidentId>,
+        pass: Pass,
+        dry: DryRun,
+        outcome: ExecutionOutcome,
+        message: String,
+    ) -> Result<Execution> {
         self.record_gate(ctx, incident, &pass, name(outcome), &dry.digest).await?;
         let (changes, digest, pre_state) = (dry.changes, dry.digest, dry.pre_state);
         Ok(Execution { outcome, report: pass.report, changes, digest, pre_state, message, simulated: false })

@@ -18,11 +18,15 @@ impl GatedExecutor {
         let Some(intent) = self.parts.ledger.intent(ctx.clone(), request.key.clone()).await? else { return Ok(None) };
         if !self.is_same(ctx, &intent.request, request).await? {
             let used = format!("{} on {}", intent.request.action, intent.request.target);
-            return Err(Error::conflict(OPERATION, "the key is in use for another action; take a new one").with("key", &request.key).with("used_for", used));
+            return Err(Error::conflict(OPERATION, "the key is in use for another action; take a new one")
+                .with("key", &request.key)
+                .with("used_for", used));
         }
         match intent.state {
             IntentState::Applied => Ok(Some(already(intent))),
-            IntentState::Undone => Err(Error::new(ErrorKind::Refused, OPERATION, "the action under this key was taken back; take a new key").with("key", &request.key)),
+            IntentState::Undone => {
+                Err(Error::new(ErrorKind::Refused, OPERATION, "the action under this key was taken back; take a new key").with("key", &request.key))
+            }
             IntentState::Abandoned => Ok(None),
             IntentState::Open => self.settle(ctx, intent, incident).await,
         }
@@ -44,12 +48,16 @@ impl GatedExecutor {
             Observation::Applied => {
                 let key = intent.key.clone();
                 let settled = self.parts.ledger.close_intent(ctx.clone(), key.clone(), IntentState::Applied, intent.execution.clone()).await?;
-                self.record_done(ctx, incident, "action.applied", json!({"key": key, "target": intent.request.target.to_string(), "observed": true})).await;
+                self.record_done(ctx, incident, "action.applied", json!({"key": key, "target": intent.request.target.to_string(), "observed": true}))
+                    .await;
                 Ok(Some(already(settled)))
             }
-            Observation::Unknown => {
-                Err(Error::new(ErrorKind::Refused, OPERATION, "an earlier try under this key may have acted and it cannot be told; a person must look").with("key", &intent.key))
-            }
+            Observation::Unknown => Err(Error::new(
+                ErrorKind::Refused,
+                OPERATION,
+                "an earlier try under this key may have acted and it cannot be told; a person must look",
+            )
+            .with("key", &intent.key)),
         }
     }
 }

@@ -12,9 +12,8 @@ use serde_json::{Value, json};
 use super::{
     GatedExecutor,
     pass::{Pass, Purpose, Verdict},
-    veil::veiled,
 };
-use crate::registry::find_spec;
+use crate::{registry::find_spec, veil};
 
 impl GatedExecutor {
     pub(super) async fn take_back(&self, ctx: &CallContext, undo: &UndoRequest) -> Result<Execution> {
@@ -45,6 +44,9 @@ impl GatedExecutor {
         if let Some(why) = disagreement(&mut pass, original.as_ref(), undo) {
             return self.end(ctx, undo.incident_id, pass, as_dry_run(undo), ExecutionOutcome::NeedsApproval, why).await;
         }
+        // The request may have come through places that must not know the values.
+        let known = original.as_ref().and_then(|i| i.execution.clone()).unwrap_or_else(|| undo.execution.clone());
+        let undo = &UndoRequest { execution: known, ..undo.clone() };
         let lock = self.lock(ctx, &pass).await?;
         let ctx = ctx.clone().with_timeout(Duration::from_secs(self.config.lock_ttl_s.max(10) * 3 / 4));
         let done = self.locked_undo(&ctx, undo, pass, original).await;
@@ -72,7 +74,12 @@ impl GatedExecutor {
             return self.refuse(ctx, undo.incident_id, pass).await;
         }
         self.record_gate(ctx, undo.incident_id, &pass, "undoing", &undo.execution.digest).await?;
-        let planned = Execution { outcome: ExecutionOutcome::Applied, report: pass.report.clone(), changes: inverted(&undo.execution), ..undo.execution.clone() };
+        let planned = Execution {
+            outcome: ExecutionOutcome::Applied,
+            report: pass.report.clone(),
+            changes: inverted(&undo.execution),
+            ..undo.execution.clone()
+        };
         let intent = Intent {
             key: undo.key.clone(),
             incident_id: undo.incident_id,
@@ -94,7 +101,14 @@ impl GatedExecutor {
         self.settle_undo(ctx, undo, pass, original, done).await
     }
 
-    async fn settle_undo(&self, ctx: &CallContext, undo: &UndoRequest, pass: Pass, original: Option<Intent>, done: Result<Execution>) -> Result<Execution> {
+    async fn settle_undo(
+        &self,
+        ctx: &CallContext,
+        undo: &UndoRequest,
+        pass: Pass,
+        original: Option<Intent>,
+        done: Result<Execution>,
+    ) -> Result<Execution> {
         let data = |more: Value| json!({"action": pass.request.action, "target": pass.request.target.to_string(), "key": undo.key, "of": undo.request.key, "result": more});
         let execution = match done {
             Ok(execution) => Execution { report: pass.report.clone(), ..execution },
@@ -113,22 +127,41 @@ impl GatedExecutor {
         if let Some(original) = original.filter(|_| acted) {
             self.parts.ledger.close_intent(ctx.clone(), original.key, IntentState::Undone, original.execution).await?;
         }
-        self.record_done(ctx, undo.incident_id, "action.undone", data(json!({"outcome": execution.outcome, "changes": veiled(&execution.changes)}))).await;
+        self.record_done(
+            ctx,
+            undo.incident_id,
+            "action.undone",
+            data(json!({"outcome": execution.outcome, "changes": veil::changes(&execution.changes)})),
+        )
+        .await;
         Ok(execution)
     }
 }
 
 /// An undo needs no agreement of its own where the ledger shows that this very effect was carried out: a person or the policy agreed to it.
 fn disagreement(pass: &mut Pass, original: Option<&Intent>, undo: &UndoRequest) -> Option<String> {
-    let known = original.is_some_and(|i| i.execution.as_ref().is_some_and(|e| e.changes == undo.execution.changes) && i.state != IntentState::Abandoned);
-    let text = if known { format!("takes back what {} did", undo.request.key) } else { format!("the ledger has no such execution under key {}; a person must look", undo.request.key) };
+    let known = original.is_some_and(|i| {
+        i.execution.as_ref().is_some_and(|e| veil::changes(&e.changes) == veil::changes(&undo.execution.changes)) && i.state != IntentState::Abandoned
+    });
+    let text = if known {
+        format!("takes back what {} did", undo.request.key)
+    } else {
+        format!("the ledger has no such execution under key {}; a person must look", undo.request.key)
+    };
     pass.add("approval", if known { Verdict::pass(text.clone()) } else { Verdict::ask(text.clone()) });
     (!known).then_some(text)
 }
 
 fn as_dry_run(undo: &UndoRequest) -> DryRun {
     let execution = undo.execution.clone();
-    DryRun { report: Default::default(), changes: execution.changes, digest: execution.digest, pre_state: execution.pre_state, server_side: false, warnings: Vec::new() }
+    DryRun {
+        report: Default::default(),
+        changes: execution.changes,
+        digest: execution.digest,
+        pre_state: execution.pre_state,
+        server_side: false,
+        warnings: Vec::new(),
+    }
 }
 
 fn inverted(execution: &Execution) -> Vec<FieldChange> {

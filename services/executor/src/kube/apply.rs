@@ -43,7 +43,14 @@ impl KubeExecutor {
             Tried::Idle(_, why) => (Effects::none(action.name, &request.target), false, vec![why]),
             Tried::Answered(target, outcome) => (effects(action, &target, &outcome), !outcome.simulated, outcome.warnings),
         };
-        Ok(DryRun { report: Default::default(), changes: effects.changes, digest: effects.digest, pre_state: effects.pre_state, server_side, warnings })
+        Ok(DryRun {
+            report: Default::default(),
+            changes: effects.changes,
+            digest: effects.digest,
+            pre_state: effects.pre_state,
+            server_side,
+            warnings,
+        })
     }
 
     /// Tries until the object holds still, as long as the fields that the write rests on stay the same.

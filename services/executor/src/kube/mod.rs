@@ -53,7 +53,8 @@ fn prepare(request: &ActionRequest) -> Result<&'static Action> {
 
 fn demand_uid(action: &Action, request: &ActionRequest) -> Result<()> {
     if action.effect == Effect::Evict && request.target.uid.is_none() {
-        return Err(Error::invalid("executor.request", "an eviction needs the pod's uid, else it could hit a successor of the same name").with("target", &request.target));
+        return Err(Error::invalid("executor.request", "an eviction needs the pod's uid, else it could hit a successor of the same name")
+            .with("target", &request.target));
     }
     Ok(())
 }
@@ -82,7 +83,15 @@ fn recorded(action: &Action, request: &ActionRequest) -> Result<String> {
 }
 
 fn execution(outcome: ExecutionOutcome, effects: Effects, message: String, simulated: bool) -> Execution {
-    Execution { outcome, report: Default::default(), changes: effects.changes, digest: effects.digest, pre_state: effects.pre_state, message, simulated }
+    Execution {
+        outcome,
+        report: Default::default(),
+        changes: effects.changes,
+        digest: effects.digest,
+        pre_state: effects.pre_state,
+        message,
+        simulated,
+    }
 }
 
 fn unchanged(action: &Action, request: &ActionRequest, outcome: ExecutionOutcome, message: String) -> Execution {
@@ -137,7 +146,14 @@ impl Executor for KubeExecutor {
         if action.effect == Effect::Record {
             recorded(action, &request)?;
             let none = Effects::none(action.name, &request.target);
-            return Ok(DryRun { report: Default::default(), changes: none.changes, digest: none.digest, pre_state: none.pre_state, server_side: false, warnings: Vec::new() });
+            return Ok(DryRun {
+                report: Default::default(),
+                changes: none.changes,
+                digest: none.digest,
+                pre_state: none.pre_state,
+                server_side: false,
+                warnings: Vec::new(),
+            });
         }
         ctx.run("executor.dry_run", self.preview(&ctx, action, &request)).await
     }

@@ -23,7 +23,9 @@ impl KubeExecutor {
         let action = registry::find(&undo.request.action).ok_or_else(|| registry::unknown(&undo.request.action))?;
         match action.reversibility {
             Reversibility::Undo => {}
-            Reversibility::NotNeeded => return Ok(unchanged(action, &undo.request, ExecutionOutcome::NoChange, format!("{} leaves nothing to take back", action.name))),
+            Reversibility::NotNeeded => {
+                return Ok(unchanged(action, &undo.request, ExecutionOutcome::NoChange, format!("{} leaves nothing to take back", action.name)));
+            }
             Reversibility::Compensate | Reversibility::Irreversible => {
                 return Err(Error::unsupported("executor.undo", "this action cannot be taken back").with("action", action.name));
             }
@@ -38,7 +40,9 @@ impl KubeExecutor {
                 Err(Attempt::Write(error)) if error.kind() == ErrorKind::Conflict && tries < TRIES => tries += 1,
                 // A conflict would say that the fields were changed, which they were not.
                 Err(Attempt::Write(error)) if error.kind() == ErrorKind::Conflict => {
-                    return Err(Error::new(ErrorKind::Unavailable, "executor.undo", "the object does not hold still; try again").with("target", &undo.request.target).source(error));
+                    return Err(Error::new(ErrorKind::Unavailable, "executor.undo", "the object does not hold still; try again")
+                        .with("target", &undo.request.target)
+                        .source(error));
                 }
                 Err(Attempt::Write(error) | Attempt::Plan(error)) => return Err(error),
                 Ok(done) => return Ok(done),

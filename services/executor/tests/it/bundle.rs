@@ -21,7 +21,8 @@ fn template(image: &str, command: Option<&str>) -> Value {
 
 fn owned(mut object: Value, kind: &str, name: &str) -> Value {
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
-    object["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": format!("uid-{namespace}-{name}"), "controller": true}]);
+    object["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": format!("uid-{namespace}-{name}"), "controller": true}]);
     object
 }
 
@@ -67,7 +68,11 @@ fn autoscaler(namespace: &str) -> Value {
 
 /// The namespaces `shop` (managed), `other` (not opted in) and `kube-system`, each with the same workload, and four nodes.
 pub fn objects() -> Vec<Value> {
-    let mut all = vec![namespace("shop", json!({"kubernaut.ai/managed": "true"})), namespace("other", json!({})), namespace("kube-system", json!({"kubernaut.ai/managed": "true"}))];
+    let mut all = vec![
+        namespace("shop", json!({"kubernaut.ai/managed": "true"})),
+        namespace("other", json!({})),
+        namespace("kube-system", json!({"kubernaut.ai/managed": "true"})),
+    ];
     for name in ["shop", "other", "kube-system"] {
         all.extend(deployment(name));
         all.push(autoscaler(name));

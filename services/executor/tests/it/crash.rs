@@ -87,7 +87,12 @@ async fn after_a_crash_behind_the_write_another_process_finds_it_done_and_can_ta
     let world = World::new().await;
     crash_in_the_middle_of(&world, scale(5, "k")).await;
     // The write arrives after all, as a request that was on its way would.
-    by_somebody(&world.cluster.inner, "Deployment/shop/web", json!({"spec": {"replicas": 5}, "metadata": {"annotations": {"kubernaut.ai/last-action": "k"}}})).await;
+    by_somebody(
+        &world.cluster.inner,
+        "Deployment/shop/web",
+        json!({"spec": {"replicas": 5}, "metadata": {"annotations": {"kubernaut.ai/last-action": "k"}}}),
+    )
+    .await;
     let gate = world.restarted(GateConfig::default());
     assert_eq!(gate.observe(ctx(Mode::Auto), scale(5, "k")).await.unwrap(), Observation::Applied);
     let done = gate.execute(ctx(Mode::Auto), ask(scale(5, "k"))).await.unwrap();

@@ -25,7 +25,22 @@ async fn checks_come_in_order_and_end_at_the_first_refusal() {
     let world = World::new().await;
     let done = world.run(scale(5, "a")).await.unwrap();
     let names: Vec<&str> = done.report.checks.iter().map(|c| c.name.as_str()).collect();
-    let order = ["schema", "capability", "rights", "identity", "protected", "ownership", "preconditions", "blast_radius", "window", "policy", "dry_run", "approval", "lock", "unchanged"];
+    let order = [
+        "schema",
+        "capability",
+        "rights",
+        "identity",
+        "protected",
+        "ownership",
+        "preconditions",
+        "blast_radius",
+        "window",
+        "policy",
+        "dry_run",
+        "approval",
+        "lock",
+        "unchanged",
+    ];
     assert_eq!(names, order);
     let refused = world.run(request("scale_deployment", "Deployment/kube-system/web", json!({"replicas": 5}), "b")).await.unwrap();
     assert_eq!(refused.outcome, Refused);
@@ -65,8 +80,20 @@ async fn rights_are_asked_before_anything_is_read() {
 async fn each_action_has_its_effect_and_undo_restores_it() {
     let cases = [
         ("rollback_deployment", "Deployment/shop/web", json!({"to_revision": 1}), "/spec/template/spec/containers/0/image", json!("web:1")),
-        ("set_resources", "Deployment/shop/web", json!({"container": "side", "memory_limit": "96Mi"}), "/spec/template/spec/containers/1/resources/limits/memory", json!("96Mi")),
-        ("increase_memory_limit", "Deployment/shop/web", json!({"container": "app", "memory_limit": "96Mi"}), "/spec/template/spec/containers/0/resources/limits/memory", json!("96Mi")),
+        (
+            "set_resources",
+            "Deployment/shop/web",
+            json!({"container": "side", "memory_limit": "96Mi"}),
+            "/spec/template/spec/containers/1/resources/limits/memory",
+            json!("96Mi"),
+        ),
+        (
+            "increase_memory_limit",
+            "Deployment/shop/web",
+            json!({"container": "app", "memory_limit": "96Mi"}),
+            "/spec/template/spec/containers/0/resources/limits/memory",
+            json!("96Mi"),
+        ),
         ("scale_replicas", "Deployment/shop/web", json!({"replicas": 5}), "/spec/replicas", json!(5)),
         ("patch_hpa", "HorizontalPodAutoscaler/shop/front", json!({"max_replicas": 6}), "/spec/maxReplicas", json!(6)),
         ("uncordon_node", "Node/n2", Value::Null, "/spec/unschedulable", Value::Null),
@@ -252,7 +279,10 @@ async fn every_pass_leaves_a_verified_audit_trail() {
     world.gate.undo(ctx(Mode::Auto), undo).await.unwrap();
     let rows = world.ledger.audit(ctx(Mode::Auto), incident).await.unwrap();
     let trail: Vec<String> = rows.iter().skip(1).map(|r| format!("{} {}", r.action, r.data["outcome"].as_str().unwrap_or_default())).collect();
-    assert_eq!(trail, ["action.gate refused", "action.gate invalid", "action.gate acting", "action.applied ", "action.gate undoing", "action.undone "]);
+    assert_eq!(
+        trail,
+        ["action.gate refused", "action.gate invalid", "action.gate acting", "action.applied ", "action.gate undoing", "action.undone "]
+    );
     assert_eq!(first_broken_row(&rows), None);
     assert_eq!(rows[3].data["report"]["checks"].as_array().map(Vec::len), Some(14));
 }

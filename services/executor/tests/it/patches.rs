@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     bundle,
+    recorder::by_somebody,
     world::{World, approved, ask, ctx, request},
 };
 
@@ -35,18 +36,38 @@ fn objects() -> Vec<Value> {
     let node = |name: &str| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name, "labels": {"disk": "ssd"}}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
     vec![
         bundle::namespace("shop", json!({"kubernaut.ai/managed": "true"})),
-        object("apps/v1", "Deployment", "api", json!({"spec": {"replicas": 1, "selector": {"matchLabels": {"app": "api"}}, "template": template}, "status": {"replicas": 1}})),
+        object(
+            "apps/v1",
+            "Deployment",
+            "api",
+            json!({"spec": {"replicas": 1, "selector": {"matchLabels": {"app": "api"}}, "template": template}, "status": {"replicas": 1}}),
+        ),
         pod,
         object("v1", "Secret", "db", json!({"data": {"password": "eA=="}})),
         object("v1", "Secret", "db2", json!({"data": {"password": "eQ=="}})),
         object("v1", "Service", "api", json!({"spec": {"selector": {"app": "apis"}, "ports": [{"port": 80, "targetPort": 81, "protocol": "TCP"}]}})),
         object("v1", "Service", "web", json!({"spec": {"selector": {"app": "api"}, "ports": [{"port": 80, "targetPort": 81, "protocol": "TCP"}]}})),
         object("v1", "ConfigMap", "conf", json!({"data": {"app.conf": "a: 1\nbad: s3cret\n", "other": "db:5433"}})),
-        object("networking.k8s.io/v1", "NetworkPolicy", "deny", json!({"spec": {"podSelector": {"matchLabels": {"app": "api"}}, "policyTypes": ["Ingress"]}})),
+        object(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            "deny",
+            json!({"spec": {"podSelector": {"matchLabels": {"app": "api"}}, "policyTypes": ["Ingress"]}}),
+        ),
         object("v1", "ResourceQuota", "quota", json!({"spec": {"hard": {"pods": "4", "requests.cpu": "1"}}})),
-        object("v1", "PersistentVolumeClaim", "data", json!({"spec": {"storageClassName": "grows", "resources": {"requests": {"storage": "1Gi"}}}, "status": {"phase": "Bound"}})),
+        object(
+            "v1",
+            "PersistentVolumeClaim",
+            "data",
+            json!({"spec": {"storageClassName": "grows", "resources": {"requests": {"storage": "1Gi"}}}, "status": {"phase": "Bound"}}),
+        ),
         json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "grows"}, "provisioner": "p", "allowVolumeExpansion": true}),
-        object("policy/v1", "PodDisruptionBudget", "budget", json!({"spec": {"minAvailable": "100%", "selector": {"matchLabels": {"app": "none"}}}, "status": {"expectedPods": 3}})),
+        object(
+            "policy/v1",
+            "PodDisruptionBudget",
+            "budget",
+            json!({"spec": {"minAvailable": "100%", "selector": {"matchLabels": {"app": "none"}}}, "status": {"expectedPods": 3}}),
+        ),
         object("batch/v1", "CronJob", "nightly", json!({"spec": {"schedule": "0 0 * * *", "jobTemplate": {"spec": {"template": template}}}})),
         json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "guard", "uid": "guard"},
             "webhooks": [{"name": "a.example.com", "failurePolicy": "Fail"}, {"name": "b.example.com", "failurePolicy": "Fail"}]}),
@@ -66,25 +87,72 @@ fn cases() -> Vec<(&'static str, &'static str, Value, String, Value)> {
     let api = "Deployment/shop/api";
     vec![
         ("patch_image", api, json!({"container": "app", "image": "registry.example/app:1"}), format!("{APP}/image"), json!("registry.example/app:1")),
-        ("patch_command", api, json!({"container": "app", "replace": "db:5433", "with": "db:5432"}), format!("{APP}/command/1"), json!("--db=db:5432")),
-        ("patch_command", "CronJob/shop/nightly", json!({"container": "app", "command": ["run"]}), "/spec/jobTemplate/spec/template/spec/containers/1/command".into(), json!(["run"])),
-        ("patch_env", api, json!({"container": "app", "name": "DB", "replace": "db:5433", "with": "db:5432"}), format!("{APP}/env/0/value"), json!("db:5432")),
-        ("patch_env", api, json!({"container": "side", "set": {"MODE": "x"}}), "/spec/template/spec/containers/0/env".into(), json!([{"name": "DB", "value": "db:5433"}, {"name": "MODE", "value": "x"}])),
+        (
+            "patch_command",
+            api,
+            json!({"container": "app", "replace": "db:5433", "with": "db:5432"}),
+            format!("{APP}/command/1"),
+            json!("--db=db:5432"),
+        ),
+        (
+            "patch_command",
+            "CronJob/shop/nightly",
+            json!({"container": "app", "command": ["run"]}),
+            "/spec/jobTemplate/spec/template/spec/containers/1/command".into(),
+            json!(["run"]),
+        ),
+        (
+            "patch_env",
+            api,
+            json!({"container": "app", "name": "DB", "replace": "db:5433", "with": "db:5432"}),
+            format!("{APP}/env/0/value"),
+            json!("db:5432"),
+        ),
+        (
+            "patch_env",
+            api,
+            json!({"container": "side", "set": {"MODE": "x"}}),
+            "/spec/template/spec/containers/0/env".into(),
+            json!([{"name": "DB", "value": "db:5433"}, {"name": "MODE", "value": "x"}]),
+        ),
         ("patch_env", api, json!({"container": "side", "unset": ["DB"]}), "/spec/template/spec/containers/0/env".into(), Value::Null),
-        ("patch_probe", api, json!({"container": "app", "probe": "readiness", "port": "http"}), format!("{APP}/readinessProbe/httpGet/port"), json!("http")),
+        (
+            "patch_probe",
+            api,
+            json!({"container": "app", "probe": "readiness", "port": "http"}),
+            format!("{APP}/readinessProbe/httpGet/port"),
+            json!("http"),
+        ),
         ("patch_node_selector", api, json!({"node_selector": {"disk": "ssd"}}), "/spec/template/spec/nodeSelector/disk".into(), json!("ssd")),
         ("patch_affinity", api, json!({"restore": null}), "/spec/template/spec/affinity".into(), Value::Null),
         ("patch_secret_reference", api, json!({"from": "db", "to": "db2"}), format!("{APP}/env/1/valueFrom/secretKeyRef/name"), json!("db2")),
         ("patch_service_selector", "Service/shop/api", json!({"selector": {"app": "api"}}), "/spec/selector/app".into(), json!("api")),
         ("patch_service_port", "Service/shop/web", json!({"port": 80, "target_port": 8080}), "/spec/ports/0/targetPort".into(), json!(8080)),
-        ("patch_configmap", "ConfigMap/shop/conf", json!({"key": "app.conf", "remove_line": "bad: s3cret"}), "/data/app.conf".into(), json!("a: 1\n")),
-        ("patch_network_policy", "NetworkPolicy/shop/deny", json!({"direction": "ingress", "peer": {"namespace": "other", "pod_labels": {"app": "job"}}, "to": "Service/shop/web", "port": 8080}), "/spec/ingress".into(),
-            json!([{"from": [{"podSelector": {"matchLabels": {"app": "job"}}, "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "other"}}}], "ports": [{"port": 8080, "protocol": "TCP"}]}])),
+        (
+            "patch_configmap",
+            "ConfigMap/shop/conf",
+            json!({"key": "app.conf", "remove_line": "bad: s3cret"}),
+            "/data/app.conf".into(),
+            json!("a: 1\n"),
+        ),
+        (
+            "patch_network_policy",
+            "NetworkPolicy/shop/deny",
+            json!({"direction": "ingress", "peer": {"namespace": "other", "pod_labels": {"app": "job"}}, "to": "Service/shop/web", "port": 8080}),
+            "/spec/ingress".into(),
+            json!([{"from": [{"podSelector": {"matchLabels": {"app": "job"}}, "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "other"}}}], "ports": [{"port": 8080, "protocol": "TCP"}]}]),
+        ),
         ("increase_quota", "ResourceQuota/shop/quota", json!({"hard": {"pods": "8"}}), "/spec/hard/pods".into(), json!("8")),
         ("relax_pdb", "PodDisruptionBudget/shop/budget", json!({"min_available": 2}), "/spec/minAvailable".into(), json!(2)),
         ("suspend_cronjob", "CronJob/shop/nightly", Value::Null, "/spec/suspend".into(), json!(true)),
         ("label_node", "Node/n1", json!({"labels": {"pool": "a"}}), "/metadata/labels/pool".into(), json!("a")),
-        ("patch_webhook_failure_policy", "ValidatingWebhookConfiguration/guard", json!({"webhook": "b.example.com", "failure_policy": "Ignore"}), "/webhooks/1/failurePolicy".into(), json!("Ignore")),
+        (
+            "patch_webhook_failure_policy",
+            "ValidatingWebhookConfiguration/guard",
+            json!({"webhook": "b.example.com", "failure_policy": "Ignore"}),
+            "/webhooks/1/failurePolicy".into(),
+            json!("Ignore"),
+        ),
     ]
 }
 
@@ -130,7 +198,10 @@ async fn what_opens_weakens_or_is_final_asks_even_in_mode_auto() {
     let expand = || request("expand_pvc", "PersistentVolumeClaim/shop/data", json!({"size": "2Gi"}), "k");
     assert_eq!(world.outcome(expand()).await, NeedsApproval);
     let done = agreed(&world, "expand_pvc", "PersistentVolumeClaim/shop/data", &json!({"size": "2Gi"}), "k").await;
-    assert_eq!((done.outcome, &world.read("PersistentVolumeClaim/shop/data").await["spec"]["resources"]["requests"]["storage"]), (Applied, &json!("2Gi")));
+    assert_eq!(
+        (done.outcome, &world.read("PersistentVolumeClaim/shop/data").await["spec"]["resources"]["requests"]["storage"]),
+        (Applied, &json!("2Gi"))
+    );
     let undo = UndoRequest { request: expand(), incident_id: None, execution: done, key: "u".into() };
     assert!(world.gate.undo(ctx(Mode::Auto), undo).await.is_err_and(|e| e.kind() == kubernaut_core::ErrorKind::Unsupported));
 }
@@ -138,7 +209,12 @@ async fn what_opens_weakens_or_is_final_asks_even_in_mode_auto() {
 #[tokio::test]
 async fn webhooks_are_off_until_configured() {
     let world = World::with(GateConfig::default(), &objects()).await;
-    let weaken = request("patch_webhook_failure_policy", "ValidatingWebhookConfiguration/guard", json!({"webhook": "a.example.com", "failure_policy": "Ignore"}), "k");
+    let weaken = request(
+        "patch_webhook_failure_policy",
+        "ValidatingWebhookConfiguration/guard",
+        json!({"webhook": "a.example.com", "failure_policy": "Ignore"}),
+        "k",
+    );
     assert_eq!(world.refusal(weaken).await, "policy");
 }
 
@@ -165,31 +241,45 @@ async fn a_shared_configmap_and_a_service_that_serves_are_asked_about() {
 }
 
 #[tokio::test]
-async fn values_of_variables_and_content_are_told_to_nobody() {
+async fn values_of_variables_are_told_to_nobody_and_yet_are_restored() {
     let world = World::with(config(), &objects()).await;
     let incident = world.incident().await;
     let serve = |request| ExecuteRequest { incident_id: Some(incident), ..ask(request) };
-    let secrets = [
-        request("patch_env", "Deployment/shop/api", json!({"container": "app", "set": {"TOKEN": "s3cret"}}), "a"),
-        request("patch_env", "Deployment/shop/api", json!({"container": "app", "name": "DB", "value": "s3cret"}), "b"),
-        request("patch_configmap", "ConfigMap/shop/conf", json!({"key": "app.conf", "remove_line": "bad: s3cret"}), "c"),
-        request("patch_configmap", "ConfigMap/shop/conf", json!({"key": "app.conf", "replace": "s3cret", "with": "s3cret2"}), "d"),
-        request("patch_env", "Deployment/shop/api", json!({"container": "app", "name": "DB", "value": {"s3cret": 1}}), "e"),
-    ];
-    for request in secrets {
-        let (outcome, done) = match world.run_in(Mode::Auto, serve(request.clone())).await {
-            Ok(done) => (format!("{} {:?}", done.message, done.report), Some(done)),
-            Err(error) => (format!("{error:?}"), None),
-        };
-        assert!(!outcome.contains("s3cret"), "{outcome}");
-        if let Some(execution) = done.filter(|d| d.outcome == Applied) {
-            let key = format!("{}/undo", request.key);
-            world.gate.undo(ctx(Mode::Auto), UndoRequest { request, incident_id: Some(incident), execution, key }).await.unwrap();
-        }
+    let set = |params: Value, key: &str| request("patch_env", "Deployment/shop/api", params, key);
+    for (params, key) in [
+        (json!({"container": "app", "name": "DB", "value": "s3cret"}), "a"),
+        (json!({"container": "side", "set": {"TOKEN": "s3cret", "DB": "s3cret"}}), "b"),
+        (json!({"container": "app", "name": "DB", "restore": {"value": "s3cret"}}), "c"),
+    ] {
+        let before = world.read("Deployment/shop/api").await;
+        let shown = world.gate.dry_run(ctx(Mode::Auto), set(params.clone(), key)).await.unwrap();
+        let done = world.run_in(Mode::Auto, serve(set(params.clone(), key))).await.unwrap();
+        assert_eq!((done.outcome, &done.digest), (Applied, &shown.digest), "{}", done.message);
+        assert!(!format!("{shown:?} {done:?}").contains("s3cret"));
+        assert!(world.read("Deployment/shop/api").await.to_string().contains("s3cret"));
+        let undo = UndoRequest { request: set(params, key), incident_id: Some(incident), execution: done, key: format!("{key}/undo") };
+        let back = world.gate.undo(ctx(Mode::Auto), undo).await.unwrap();
+        assert!(back.outcome == Applied && !format!("{back:?}").contains("s3cret"), "{back:?}");
+        assert_eq!(changed(&before, &world.read("Deployment/shop/api").await), [""; 0]);
     }
+    let wrong = world.run_in(Mode::Auto, serve(set(json!({"container": "app", "name": "DB", "value": {"s3cret": 1}}), "d"))).await;
+    assert!(wrong.is_err_and(|e| !format!("{e:?}").contains("s3cret")));
     let rows = world.ledger.audit(ctx(Mode::Auto), incident).await.unwrap();
-    assert!(rows.iter().filter(|r| r.action == "action.undone").count() == 4);
+    assert_eq!(rows.iter().filter(|r| r.action == "action.undone").count(), 3);
     assert!(rows.iter().all(|r| !r.data.to_string().contains("s3cret")), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_variable_changed_since_is_left_alone_without_telling_its_value() {
+    let world = World::with(config(), &objects()).await;
+    let set = request("patch_env", "Deployment/shop/api", json!({"container": "app", "name": "DB", "value": "x"}), "k");
+    let done = world.run(set.clone()).await.unwrap();
+    let mut spec = world.read("Deployment/shop/api").await["spec"].clone();
+    spec["template"]["spec"]["containers"][1]["env"][0]["value"] = json!("s3cret");
+    by_somebody(&world.cluster.inner, "Deployment/shop/api", json!({ "spec": spec })).await;
+    let error =
+        world.gate.undo(ctx(Mode::Auto), UndoRequest { request: set, incident_id: None, execution: done, key: "u".into() }).await.unwrap_err();
+    assert!(error.kind() == kubernaut_core::ErrorKind::Conflict && !format!("{error:?}").contains("s3cret"), "{error:?}");
 }
 
 /// An action on one container of several, on a container that has nothing yet or something already.
@@ -207,7 +297,15 @@ fn on_container() -> impl Strategy<Value = (&'static str, Value, &'static str)> 
 
 async fn only_one_container(names: Vec<String>, meant: usize, (action, params, field): (&str, Value, &str)) {
     let env = json!([{"name": "DB", "value": "1"}]);
-    let containers: Vec<Value> = names.iter().enumerate().map(|(i, n)| if i % 2 == 0 { json!({"name": n, "image": "side:1", "env": env}) } else { json!({"name": n, "image": "side:1", "args": ["a"]}) }).collect();
+    let containers: Vec<Value> = names
+        .iter()
+        .enumerate()
+        .map(
+            |(i, n)| {
+                if i % 2 == 0 { json!({"name": n, "image": "side:1", "env": env}) } else { json!({"name": n, "image": "side:1", "args": ["a"]}) }
+            },
+        )
+        .collect();
     let mut all = objects();
     for object in all.iter_mut().filter(|o| o["kind"] == "Deployment") {
         object["spec"]["template"]["spec"]["containers"] = json!(containers);

@@ -54,7 +54,12 @@ fn action() -> impl Strategy<Value = (&'static str, &'static str, Value)> {
 fn mark() -> impl Strategy<Value = Option<(&'static str, &'static str)>> {
     prop::option::weighted(
         0.3,
-        prop::sample::select(vec![("kubernaut.ai/protected", "true"), ("kubernaut.ai/protected", "false"), ("kubernaut.ai/managed", "false"), ("argocd.argoproj.io/instance", "x")]),
+        prop::sample::select(vec![
+            ("kubernaut.ai/protected", "true"),
+            ("kubernaut.ai/protected", "false"),
+            ("kubernaut.ai/managed", "false"),
+            ("argocd.argoproj.io/instance", "x"),
+        ]),
     )
 }
 
@@ -71,10 +76,12 @@ fn case() -> impl Strategy<Value = Case> {
     let place = prop::sample::select(vec!["shop", "shop", "other", "kube-system"]);
     let mode = prop::sample::select(vec![Mode::Observe, Mode::DryRun, Mode::Approve, Mode::Auto, Mode::Auto]);
     let marks = [mark(), mark(), mark()];
-    (action(), place, mode, any::<bool>(), config(), marks, prop::bool::weighted(0.1)).prop_map(|((name, target, params), place, mode, agreed, config, marks, stopped)| {
-        let request = request(name, &target.replace("NS", place), params, "k");
-        Case { request, mode, agreed, config, marks, stopped }
-    })
+    (action(), place, mode, any::<bool>(), config(), marks, prop::bool::weighted(0.1)).prop_map(
+        |((name, target, params), place, mode, agreed, config, marks, stopped)| {
+            let request = request(name, &target.replace("NS", place), params, "k");
+            Case { request, mode, agreed, config, marks, stopped }
+        },
+    )
 }
 
 fn objects(case: &Case) -> Vec<Value> {

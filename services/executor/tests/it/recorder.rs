@@ -163,7 +163,14 @@ impl ClusterWrite for Recorder {
 
 /// A merge patch that somebody else makes.
 pub async fn by_somebody(cluster: &dyn ClusterWrite, target: &str, body: Value) {
-    let request = PatchRequest { target: target.parse().unwrap(), kind: PatchKind::Merge, body, resource_version: None, field_manager: "somebody".into(), dry_run: false };
+    let request = PatchRequest {
+        target: target.parse().unwrap(),
+        kind: PatchKind::Merge,
+        body,
+        resource_version: None,
+        field_manager: "somebody".into(),
+        dry_run: false,
+    };
     cluster.patch(CallContext::system("somebody"), request).await.unwrap();
 }
 

@@ -99,7 +99,13 @@ impl World {
     }
 }
 
-fn around(inner: Arc<KubeExecutor>, clock: &ManualClock, ledger: &Arc<dyn Ledger>, cluster: &Arc<Recorder>, config: GateConfig) -> Arc<GatedExecutor> {
+fn around(
+    inner: Arc<KubeExecutor>,
+    clock: &ManualClock,
+    ledger: &Arc<dyn Ledger>,
+    cluster: &Arc<Recorder>,
+    config: GateConfig,
+) -> Arc<GatedExecutor> {
     let parts = GateParts { read: Arc::new(cluster.inner.clone()), write: cluster.clone(), ledger: ledger.clone(), clock: Arc::new(clock.clone()) };
     Arc::new(GatedExecutor::new(inner, parts, config))
 }
@@ -107,7 +113,9 @@ fn around(inner: Arc<KubeExecutor>, clock: &ManualClock, ledger: &Arc<dyn Ledger
 /// Everything that an action could change.
 pub async fn state(cluster: &dyn ClusterRead) -> Value {
     let mut all = Vec::new();
-    for kind in ["Deployment", "ReplicaSet", "Pod", "Node", "HorizontalPodAutoscaler", "Namespace", "Service", "ConfigMap", "NetworkPolicy", "CronJob"] {
+    for kind in
+        ["Deployment", "ReplicaSet", "Pod", "Node", "HorizontalPodAutoscaler", "Namespace", "Service", "ConfigMap", "NetworkPolicy", "CronJob"]
+    {
         all.extend(cluster.list(ctx(Mode::Auto), ListQuery::of(kind, None)).await.unwrap().into_iter().map(|o| o.value().clone()));
     }
     Value::Array(all)

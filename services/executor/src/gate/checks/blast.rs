@@ -84,10 +84,18 @@ fn pods_replaced(workload: &Object) -> (i64, i64) {
     let ready = ready(workload);
     let down = match workload.kind() {
         "Deployment" if workload.str_at("/spec/strategy/type") == Some("Recreate") => ready,
-        "Deployment" => portion(workload.at("/spec/strategy/rollingUpdate/maxUnavailable"), workload.i64_at("/spec/replicas").unwrap_or(1), (25, false)),
+        "Deployment" => {
+            portion(workload.at("/spec/strategy/rollingUpdate/maxUnavailable"), workload.i64_at("/spec/replicas").unwrap_or(1), (25, false))
+        }
         _ if workload.str_at("/spec/updateStrategy/type") == Some("OnDelete") => 0,
-        "DaemonSet" => portion(workload.at("/spec/updateStrategy/rollingUpdate/maxUnavailable"), workload.i64_at("/status/desiredNumberScheduled").unwrap_or(1), (0, true)).max(1),
-        _ => portion(workload.at("/spec/updateStrategy/rollingUpdate/maxUnavailable"), workload.i64_at("/spec/replicas").unwrap_or(1), (0, true)).max(1),
+        "DaemonSet" => portion(
+            workload.at("/spec/updateStrategy/rollingUpdate/maxUnavailable"),
+            workload.i64_at("/status/desiredNumberScheduled").unwrap_or(1),
+            (0, true),
+        )
+        .max(1),
+        _ => portion(workload.at("/spec/updateStrategy/rollingUpdate/maxUnavailable"), workload.i64_at("/spec/replicas").unwrap_or(1), (0, true))
+            .max(1),
     };
     (down.min(ready), ready)
 }
@@ -137,7 +145,8 @@ fn reroute(service: &Object, pods: &[Object]) -> Verdict {
 
 /// Content that several workloads use changes all of them.
 fn config(map: &Object, workloads: &[Object]) -> Verdict {
-    let users: Vec<String> = workloads.iter().filter(|w| w.pod_spec().is_some_and(|s| uses(s, map.name()))).map(|w| w.reference().to_string()).collect();
+    let users: Vec<String> =
+        workloads.iter().filter(|w| w.pod_spec().is_some_and(|s| uses(s, map.name()))).map(|w| w.reference().to_string()).collect();
     match users.as_slice() {
         [] => Verdict::pass("no workload of the namespace names the ConfigMap"),
         [one] => Verdict::pass(format!("only {one} uses the ConfigMap")),
@@ -149,7 +158,9 @@ fn config(map: &Object, workloads: &[Object]) -> Verdict {
 fn uses(value: &Value, map: &str) -> bool {
     match value {
         Value::Array(items) => items.iter().any(|i| uses(i, map)),
-        Value::Object(fields) => fields.iter().any(|(k, v)| (matches!(k.as_str(), "configMap" | "configMapRef" | "configMapKeyRef") && v["name"] == map) || uses(v, map)),
+        Value::Object(fields) => {
+            fields.iter().any(|(k, v)| (matches!(k.as_str(), "configMap" | "configMapRef" | "configMapKeyRef") && v["name"] == map) || uses(v, map))
+        }
         _ => false,
     }
 }
@@ -175,7 +186,11 @@ fn autoscaler(blast: &Blast<'_>) -> Verdict {
     let wanted = blast.params["max_replicas"].as_i64().unwrap_or(now);
     let lower = blast.params["min_replicas"].as_i64().unwrap_or(0);
     if grows_too_much(blast.config, now, wanted.max(lower)) {
-        return Verdict::ask(format!("the bound grows from {now} to {}, more than {} times as much", wanted.max(lower), blast.config.max_growth_factor));
+        return Verdict::ask(format!(
+            "the bound grows from {now} to {}, more than {} times as much",
+            wanted.max(lower),
+            blast.config.max_growth_factor
+        ));
     }
     let running = hpa.i64_at("/status/currentReplicas").unwrap_or(0);
     share(blast.config, running - wanted, running)
@@ -228,8 +243,13 @@ mod tests {
 
     #[test]
     fn a_ready_pod_goes_only_where_budget_and_siblings_allow() {
-        let evict = |pod: Value, ready: i64, load: &Load| outcome("delete_pod", pod, vec![deployment("RollingUpdate", ready, ready)], load, json!({}));
-        let budget = |allowed: i64| Object::new(json!({"kind": "PodDisruptionBudget", "spec": {"selector": {"matchLabels": {"app": "a"}}}, "status": {"disruptionsAllowed": allowed}}));
+        let evict =
+            |pod: Value, ready: i64, load: &Load| outcome("delete_pod", pod, vec![deployment("RollingUpdate", ready, ready)], load, json!({}));
+        let budget = |allowed: i64| {
+            Object::new(
+                json!({"kind": "PodDisruptionBudget", "spec": {"selector": {"matchLabels": {"app": "a"}}}, "status": {"disruptionsAllowed": allowed}}),
+            )
+        };
         let none = Load { budgets: vec![budget(0)], ..Load::default() };
         assert_eq!(evict(pod("True"), 3, &Load::default()), Pass);
         assert_eq!(evict(pod("True"), 1, &Load::default()), Ask);
@@ -240,7 +260,8 @@ mod tests {
 
     #[test]
     fn scaling_far_up_or_down_is_asked_about() {
-        let scale = |now: i64, to: i64| outcome("scale_replicas", deployment("RollingUpdate", now, now), vec![], &Load::default(), json!({"replicas": to}));
+        let scale =
+            |now: i64, to: i64| outcome("scale_replicas", deployment("RollingUpdate", now, now), vec![], &Load::default(), json!({"replicas": to}));
         assert_eq!(scale(2, 8), Pass);
         assert_eq!(scale(2, 9), Ask);
         assert_eq!(scale(0, 1), Pass);

@@ -13,7 +13,9 @@ use crate::action::Effect;
 /// Evictions, restarts and node marks leave what the source says as it is, so they are allowed.
 pub(in super::super) fn ownership(config: &GateConfig, scene: &Scene, effect: Effect) -> Verdict {
     match effect {
-        Effect::Record | Effect::Evict | Effect::NodeClose | Effect::NodeOpen | Effect::NodeMark => return Verdict::pass("the action leaves what a source declares as it is"),
+        Effect::Record | Effect::Evict | Effect::NodeClose | Effect::NodeOpen | Effect::NodeMark => {
+            return Verdict::pass("the action leaves what a source declares as it is");
+        }
         Effect::Restart => return restart(scene),
         _ => {}
     }
@@ -75,7 +77,16 @@ mod tests {
             (json!({"annotations": {"meta.helm.sh/release-name": "r"}}), Ask),
             (json!({"labels": {"app.kubernetes.io/managed-by": "kubectl"}}), Pass),
         ] {
-            for effect in [Effect::Template, Effect::Scale, Effect::Autoscaler, Effect::Reroute, Effect::Config, Effect::Settings, Effect::Consult, Effect::Other] {
+            for effect in [
+                Effect::Template,
+                Effect::Scale,
+                Effect::Autoscaler,
+                Effect::Reroute,
+                Effect::Config,
+                Effect::Settings,
+                Effect::Consult,
+                Effect::Other,
+            ] {
                 assert_eq!(outcome(metadata.clone(), effect), expected, "{metadata} {effect:?}");
             }
             for effect in [Effect::Evict, Effect::Restart, Effect::NodeClose] {

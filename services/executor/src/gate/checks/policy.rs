@@ -12,7 +12,14 @@ const MANAGED: &str = "kubernaut.ai/managed";
 const SENSITIVE: &[&str] = &["rbac", "webhook", "secret", "run_job"];
 
 /// Global stop, families, opt-in, mode. The severity of an alert is no input.
-pub(in super::super) fn policy(config: &GateConfig, scene: &Scene, spec: &ActionSpec, stopped: Option<String>, mode: Mode, purpose: Purpose) -> Verdict {
+pub(in super::super) fn policy(
+    config: &GateConfig,
+    scene: &Scene,
+    spec: &ActionSpec,
+    stopped: Option<String>,
+    mode: Mode,
+    purpose: Purpose,
+) -> Verdict {
     if let Some(reason) = stopped {
         return Verdict::fail(format!("all acting is stopped: {reason}"));
     }
@@ -34,7 +41,8 @@ pub(in super::super) fn policy(config: &GateConfig, scene: &Scene, spec: &Action
 }
 
 fn opt_in(config: &GateConfig, scene: &Scene, spec: &ActionSpec) -> Result<String, String> {
-    let says = |object: &Object, value: &str| object.label(MANAGED).or_else(|| object.annotation(MANAGED)).is_some_and(|v| v.eq_ignore_ascii_case(value));
+    let says =
+        |object: &Object, value: &str| object.label(MANAGED).or_else(|| object.annotation(MANAGED)).is_some_and(|v| v.eq_ignore_ascii_case(value));
     let owners = scene.owners.iter().filter_map(|o| o.object.as_ref());
     if let Some(out) = std::iter::once(&scene.target).chain(owners).chain(scene.namespace.as_ref()).find(|o| says(o, "false")) {
         return Err(format!("{} is opted out by {MANAGED}=false", out.reference()));

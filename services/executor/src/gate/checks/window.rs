@@ -20,7 +20,9 @@ pub(in super::super) fn window(config: &GateConfig, now: Timestamp, purpose: Pur
     }
     for window in &config.windows {
         match window.hours() {
-            Ok(hours) if hours.contains(now) => return Verdict::pass(format!("within the window from {} to {} {}", window.from, window.to, window.timezone)),
+            Ok(hours) if hours.contains(now) => {
+                return Verdict::pass(format!("within the window from {} to {} {}", window.from, window.to, window.timezone));
+            }
             Ok(_) => {}
             Err(error) => return Verdict::fail(error.to_string()),
         }
@@ -43,7 +45,11 @@ mod tests {
     fn outside_of_a_window_and_in_a_freeze_nothing_is_done_but_undo() {
         let config = GateConfig {
             windows: vec![Window { from: "09:00".into(), to: "17:00".into(), ..Window::default() }],
-            freezes: vec![Freeze { from: "2026-12-24T00:00:00Z".parse().unwrap(), until: "2026-12-27T00:00:00Z".parse().unwrap(), reason: "holidays".into() }],
+            freezes: vec![Freeze {
+                from: "2026-12-24T00:00:00Z".parse().unwrap(),
+                until: "2026-12-27T00:00:00Z".parse().unwrap(),
+                reason: "holidays".into(),
+            }],
             ..GateConfig::default()
         };
         assert!(!refused(&config, "2026-06-05T09:00:00Z", Purpose::Act));

@@ -1,20 +1,34 @@
-//! Changes as the audit trail may show them: values of environment variables and content of ConfigMaps are often secrets.
+//! Changes as people and the audit trail may see them: values of environment variables are often secrets.
 
-use kubernaut_core::model::FieldChange;
+use kubernaut_core::model::{Execution, FieldChange};
 use serde_json::{Value, json};
 
 const HIDDEN: &str = "(hidden)";
 
-/// The changes with values of environment variables and content of ConfigMaps hidden; names and paths stay.
-pub(super) fn veiled(changes: &[FieldChange]) -> Vec<FieldChange> {
-    changes.iter().map(|c| FieldChange { path: c.path.clone(), before: c.before.as_ref().map(|v| veil(&c.path, v)), after: c.after.as_ref().map(|v| veil(&c.path, v)) }).collect()
+/// The changes with values of environment variables hidden; names and paths stay.
+pub(crate) fn changes(changes: &[FieldChange]) -> Vec<FieldChange> {
+    let hidden = |path: &str, value: &Option<Value>| value.as_ref().map(|v| field(path, v));
+    changes.iter().map(|c| FieldChange { path: c.path.clone(), before: hidden(&c.path, &c.before), after: hidden(&c.path, &c.after) }).collect()
 }
 
-fn veil(path: &str, value: &Value) -> Value {
+/// The same for fields by their path, as what is needed to take an action back.
+pub(crate) fn state(fields: &Value) -> Value {
+    match fields {
+        Value::Object(fields) => fields.iter().map(|(path, value)| (path.clone(), field(path, value))).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The same for an execution.
+pub(crate) fn execution(execution: Execution) -> Execution {
+    Execution { changes: changes(&execution.changes), pre_state: state(&execution.pre_state), ..execution }
+}
+
+/// The value at a path.
+pub(crate) fn field(path: &str, value: &Value) -> Value {
     let segments: Vec<&str> = path.rsplit('/').collect();
     match segments.as_slice() {
-        ["value", _, "env", ..] | [_, "data", ""] => json!(HIDDEN),
-        ["data", ""] => keys_only(value),
+        ["value", _, "env", ..] if !value.is_null() => json!(HIDDEN),
         [_, "env", ..] => variable(value),
         [last, ..] => inside(last, value),
         [] => inside("", value),
@@ -28,10 +42,6 @@ fn inside(key: &str, value: &Value) -> Value {
         Value::Object(fields) => Value::Object(fields.iter().map(|(k, v)| (k.clone(), inside(k, v))).collect()),
         other => other.clone(),
     }
-}
-
-fn keys_only(value: &Value) -> Value {
-    value.as_object().into_iter().flatten().map(|(key, _)| (key.clone(), json!(HIDDEN))).collect()
 }
 
 fn variable(value: &Value) -> Value {
@@ -55,15 +65,15 @@ mod tests {
             ("/spec/template/spec/containers/0/env/0", env[0].clone()),
             ("/spec/template/spec/containers/0/env", env.clone()),
             ("/spec/template/spec/containers", containers.clone()),
-            ("/data/app.conf", json!("password=s3cret")),
-            ("/data", json!({"app.conf": "password=s3cret"})),
             ("/spec/template", json!({"spec": {"containers": containers}})),
         ] {
             let change = FieldChange { path: path.into(), before: Some(value), after: None };
-            let shown = json!(veiled(&[change])).to_string();
-            assert!(!shown.contains("s3cret") && shown.contains(HIDDEN), "{path}: {shown}");
+            let before = json!({path: change.before});
+            for shown in [json!(changes(&[change])).to_string(), state(&before).to_string()] {
+                assert!(!shown.contains("s3cret") && shown.contains(HIDDEN), "{path}: {shown}");
+            }
         }
         let other = FieldChange { path: "/spec/replicas".into(), before: Some(json!(1)), after: Some(json!(2)) };
-        assert_eq!(veiled(std::slice::from_ref(&other)), [other]);
+        assert_eq!(changes(std::slice::from_ref(&other)), [other]);
     }
 }
