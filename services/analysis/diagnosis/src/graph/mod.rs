@@ -69,11 +69,19 @@ pub(crate) struct Lead {
     pub(crate) strength: f64,
     pub(crate) text: String,
     pub(crate) evidence: Vec<Evidence>,
+    /// Whether an alert on the one is an alert on the other, such as a Service and what serves it.
+    pub(crate) stands_for: bool,
 }
 
 impl Lead {
     pub(crate) fn new(to: &ObjectRef, strength: f64, text: impl Into<String>) -> Self {
-        Self { to: ObjectRef { uid: None, ..to.clone() }, strength, text: text.into(), evidence: Vec::new() }
+        Self { to: ObjectRef { uid: None, ..to.clone() }, strength, text: text.into(), evidence: Vec::new(), stands_for: false }
+    }
+
+    /// Marks that the other object stands for this one.
+    pub(crate) fn standing_for(mut self) -> Self {
+        self.stands_for = true;
+        self
     }
 
     /// Adds a fact.
@@ -107,6 +115,8 @@ pub(crate) struct Node {
     pub(crate) subject: ObjectRef,
     /// Steps from the alerted object.
     pub(crate) depth: usize,
+    /// Whether the alert is about it.
+    pub(crate) is_target: bool,
     /// Product of the strengths of the leads to it.
     pub(crate) strength: f64,
     /// The node that led here.
@@ -159,12 +169,13 @@ pub(crate) fn explore(facts: &Facts, max_depth: usize) -> Graph {
             continue;
         }
         let mut report = Report::default();
-        rules::examine(facts, &subject, depth == 0, &mut report);
+        let is_target = depth == 0 || (lead.stands_for && parent.is_some_and(|p: usize| graph.nodes[p].is_target));
+        rules::examine(facts, &subject, is_target, &mut report);
         let strength = lead.strength * parent.map_or(1.0, |p: usize| graph.nodes[p].strength);
         let mut leads = report.leads.clone();
         leads.sort_by(|a, b| b.strength.total_cmp(&a.strength));
         let index = graph.nodes.len();
-        graph.nodes.push(Node { subject, depth, strength, parent, why: lead.text, evidence: lead.evidence, report });
+        graph.nodes.push(Node { subject, depth, is_target, strength, parent, why: lead.text, evidence: lead.evidence, report });
         if depth < max_depth {
             queue.extend(leads.into_iter().map(|l| (l, Some(index), depth + 1)));
         }

@@ -57,8 +57,9 @@ fn argo(facts: &Facts, object: &Object, app: &ObjectRef, proposal: ProposedActio
     let application = facts.store.find(app);
     let history = application.map(owner::argo_history).unwrap_or_default();
     let near = |at: Option<Timestamp>| {
-        let changed = changed_at(facts, object);
-        at.zip(changed).is_some_and(|(a, b)| (a.as_second() - b.as_second()).abs() <= SAME_CHANGE_S)
+        let alerted = facts.store.find(&crate::rules::subject(facts, &facts.target)).and_then(|o| changed_at(facts, o));
+        let close = |b: Timestamp| at.is_some_and(|a| (a.as_second() - b.as_second()).abs() <= SAME_CHANGE_S);
+        [changed_at(facts, object), alerted].into_iter().flatten().any(close)
     };
     if let [.., before, last] = history.as_slice()
         && near(last.at)

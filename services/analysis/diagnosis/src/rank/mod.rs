@@ -61,7 +61,9 @@ fn relabel(graph: &Graph, all: &mut [Ranked]) {
 
 /// Whether a cause was found at a node or beyond it, or a peer beyond it fails itself.
 fn explained(graph: &Graph, node: usize) -> bool {
-    let likely = |i: usize, f: &Finding, share: f64| f.confidence.max(share) * graph.nodes[i].strength >= 0.5;
+    // Seen from the node: how it was reached itself does not matter here.
+    let own = graph.nodes[node].strength.max(f64::MIN_POSITIVE);
+    let likely = |i: usize, f: &Finding, share: f64| f.confidence.max(share) * graph.nodes[i].strength / own >= 0.5;
     (0..graph.nodes.len()).any(|i| {
         let beyond = graph.leads_to(node, i);
         let findings = &graph.nodes[i].report.findings;

@@ -167,7 +167,7 @@ pub(crate) fn examine(facts: &Facts, subject: &ObjectRef, is_target: bool, repor
             }
         }
     }
-    if is_target && report.findings.is_empty() {
+    if is_target && report.findings.is_empty() && !report.leads.iter().any(|l| l.stands_for) {
         nofault::object(facts, subject, report);
     }
 }

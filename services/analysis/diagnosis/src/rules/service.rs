@@ -45,7 +45,7 @@ pub(super) fn examine(facts: &Facts, subject: &ObjectRef, is_target: bool, repor
             (false, false) => (0.95, "some of its pods are not well"),
             (false, true) => (if is_target { 1.0 } else { 0.97 }, "serves it"),
         };
-        report.lead(Lead::new(&workload.reference(), strength, text));
+        report.lead(Lead::new(&workload.reference(), strength, text).standing_for());
     }
     if is_target {
         clients(facts, object, report);
