@@ -122,6 +122,10 @@ async fn a_restart_alone_changes_nothing_that_matters_and_the_rollback_still_hel
     assert_eq!((after.len(), crashing(&after)), (5, 2), "the fresh pods crash again");
     assert!(after.iter().any(|p| !before.contains(&p.name().to_owned())), "they are fresh");
     let deployment = get(&bundle, deployment()).await;
+    let sets = bundle.list(ctx(), ListQuery::of("ReplicaSet", Some(NAMESPACE))).await.unwrap();
+    let fresh = sets.iter().find(|s| s.annotation("deployment.kubernetes.io/revision") == Some("3")).unwrap();
+    assert_eq!(fresh.at("/spec/template/metadata/annotations"), deployment.at("/spec/template/metadata/annotations"));
+    assert!(fresh.map_at("/spec/selector/matchLabels").iter().all(|(k, v)| fresh.map_at("/spec/template/metadata/labels").get(k) == Some(v)));
     assert_eq!((deployment.i64_at("/status/readyReplicas"), deployment.i64_at("/status/unavailableReplicas")), (Some(3), Some(2)));
     roll_back(&bundle, false).await;
     assert_healthy(&bundle).await;

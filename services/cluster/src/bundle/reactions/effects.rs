@@ -76,9 +76,15 @@ fn random(serial: u64) -> String {
     (0..5).map(|_| next()).collect()
 }
 
+/// The pointer of a text that stands for a whole value of the written object.
+fn value_pointer(text: &str) -> Option<&str> {
+    text.strip_prefix("{{value ")?.strip_suffix("}}")
+}
+
 fn fill(value: &Value, scope: &Scope<'_>, uid: &str) -> Value {
     match value {
         Value::String(text) if text == "{{generation}}" => json!(scope.object.i64_at("/metadata/generation").unwrap_or(1)),
+        Value::String(text) if value_pointer(text).is_some() => value_pointer(text).and_then(|p| scope.object.at(p)).cloned().unwrap_or_default(),
         Value::String(text) if text.contains("{{") => {
             let generation = scope.object.i64_at("/metadata/generation").unwrap_or(1).to_string();
             let filled = text
@@ -105,6 +111,8 @@ mod tests {
         let scope = |serial| Scope { object: &object, now: "2026-01-01T00:00:00.5Z".parse().unwrap(), serial };
         let filled = fill(&json!({"at": "{{now}}", "g": "{{generation}}", "n": ["{{name}}-x of {{generation}}"]}), &scope(1), "u");
         assert_eq!(filled, json!({"at": "2026-01-01T00:00:00Z", "g": 4, "n": ["web-x of 4"]}));
+        let copied = fill(&json!({"m": "{{value /metadata}}", "none": "{{value /spec}}"}), &scope(1), "u");
+        assert_eq!(copied, json!({"m": {"name": "web", "generation": 4}, "none": null}));
         let names: std::collections::BTreeSet<_> = (0..50).map(|n| fill(&json!("{{random}}"), &scope(n), "u").to_string()).collect();
         assert_eq!(names.len(), 50);
     }
