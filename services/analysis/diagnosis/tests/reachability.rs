@@ -277,3 +277,88 @@ async fn an_external_host_is_no_reason_to_take_a_release_back() {
     let a = w.diagnose("Pod/crm/api-h1-p0").await;
     assert_eq!(a.actions[0].action, "escalate", "{a:#?}");
 }
+
+#[tokio::test]
+async fn a_release_after_which_requests_fail_is_taken_back() {
+    let mut w = World::new("slo");
+    w.deploy(
+        deploy("web", named("web", json!({"image": "web:1"})))
+            .then(40, named("web", json!({"image": "web:1", "env": [{"name": "MODE", "value": "b"}]}))),
+    )
+    .serve("web", 80);
+    let line = |m: i64, code: u16| format!("{} \"GET /buy HTTP/1.1\" {code} 12", ago(m));
+    let log: Vec<String> = [(35, 500), (20, 500), (10, 503), (5, 500)].iter().map(|(m, c)| line(*m, *c)).collect();
+    w.log("web-h1-p0", "web", &log.join("\n"));
+    let a = w.diagnose("Service/slo/web").await;
+    expect(&a, "bad_release_env", "Deployment/slo/web", "rollback_deployment", "Deployment/slo/web");
+    assert!(a.candidates[0].confidence >= 0.8);
+}
+
+#[tokio::test]
+async fn a_server_that_listens_elsewhere_since_its_release_is_at_fault() {
+    let mut w = World::new("hotel");
+    w.deploy(deploy("front", named("front", calls("PROFILE", "profile:8081"))).pods(Pods::Unready(15)));
+    w.deploy(
+        deploy("profile", named("profile", merge(port(8081), json!({"command": ["./profile"]}))))
+            .then(20, named("profile", merge(port(8081), json!({"command": ["./geo"]})))),
+    );
+    w.serve("profile", 8081);
+    w.log(
+        "front-h0-p0",
+        "front",
+        &format!("{} rpc error: code = Unavailable desc = connection error: dial tcp profile:8081: connect: connection refused", ago(2)),
+    );
+    let a = w.diagnose("Deployment/hotel/front").await;
+    expect(&a, "bad_release_command", "Deployment/hotel/profile", "rollback_deployment", "Deployment/hotel/profile");
+}
+
+#[tokio::test]
+async fn a_target_port_is_checked_without_declared_ports_too() {
+    let mut w = World::new("social");
+    w.deploy(deploy("users", named("users", json!({"env": [{"name": "USERS_PORT", "value": "9090"}]}))));
+    w.service("users", json!({"app": "users"}), 9090, json!(9999));
+    w.deploy(deploy("home", named("home", calls("USERS", "users:9090"))).pods(Pods::Unready(15)));
+    w.log("home-h0-p0", "home", "Failed to connect users:9090: Connection refused");
+    let a = w.diagnose("Deployment/social/home").await;
+    expect(&a, "service_port_mismatch", "Service/social/users", "patch_service_port", "Service/social/users");
+    assert_eq!(param(&a, "/target_port"), 9090);
+}
+
+#[tokio::test]
+async fn names_that_are_not_resolved_lead_to_the_name_server() {
+    let mut w = World::new("cab");
+    w.deploy(deploy("rider", named("rider", calls("FARES", "http://fares:80"))).pods(Pods::Crash(1, "Error", 2)));
+    w.deploy(deploy("fares", named("fares", port(80)))).serve("fares", 80);
+    w.log("rider-h0-p0", "rider", "dial tcp: lookup fares on 10.96.0.10:53: no such host");
+    let mut dns = World::new("kube-system");
+    dns.config_map("coredns", json!({"Corefile": ".:53 { template ANY ANY cab.svc.cluster.local { rcode NXDOMAIN } }"}), Some(30));
+    let mut s = named("coredns", json!({}));
+    s["volumes"] = json!([{"name": "c", "configMap": {"name": "coredns"}}]);
+    dns.deploy(deploy("coredns", s));
+    for o in &mut dns.objects {
+        if o["kind"] == "Deployment" {
+            o["spec"]["template"]["metadata"]["labels"]["k8s-app"] = json!("kube-dns");
+        }
+    }
+    w.objects.extend(dns.objects.into_iter().filter(|o| o["metadata"]["namespace"] == "kube-system"));
+    let a = w.diagnose("Pod/cab/rider-h0-p0").await;
+    expect(&a, "config_error", "ConfigMap/kube-system/coredns", "patch_configmap", "ConfigMap/kube-system/coredns");
+    assert!(!holds(&a));
+}
+
+#[tokio::test]
+async fn a_claim_that_nobody_mounts_is_kept() {
+    let mut w = World::new("old");
+    w.object("v1", "PersistentVolumeClaim", "leftover", json!({"status": {"phase": "Bound"}}));
+    assert!(w.diagnose("PersistentVolumeClaim/old/leftover").await.no_action);
+}
+
+#[tokio::test]
+async fn a_sidecar_that_takes_the_port_goes_back_with_its_release() {
+    let mut w = World::new("cab");
+    let two = json!({"containers": [container("app", "a:1"), container("proxy", "p:1")]});
+    w.deploy(deploy("fares", spec(container("app", "a:1"))).then(20, two).old_ready(1).pods(Pods::Crash(1, "Error", 1)));
+    w.log("fares-h1-p0", "app", "Error: listen EADDRINUSE: address already in use :::8080");
+    let a = w.diagnose("Pod/cab/fares-h1-p0").await;
+    expect(&a, "bad_release_config", "Deployment/cab/fares", "rollback_deployment", "Deployment/cab/fares");
+}

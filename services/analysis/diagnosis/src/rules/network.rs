@@ -45,7 +45,7 @@ fn for_hit(case: &Case<'_>, object: &Object, hit: &Hit) -> Option<Finding> {
         let Resolved::Service(s) = service::resolve(case.facts, host, case.namespace()) else { continue };
         let target = case.facts.store.find(&s)?;
         if hit.sign.kind == Signature::NoSuchHost || (hit.sign.kind == Signature::Timeout && hit.line.contains("lookup")) {
-            if let Some(finding) = name_lookup(case, object) {
+            if let Some(finding) = name_lookup(case, object).or_else(|| name_server(case.facts)) {
                 return Some(finding);
             }
             continue;
@@ -112,6 +112,42 @@ fn describe(
             .when(true, "only this connection is allowed, nothing else is opened")
             .effect(format!("{} reaches {target}", client.reference()))
             .done(),
+    )
+}
+
+/// Names of Services that exist are not resolved: the name server was changed.
+fn name_server(facts: &Facts) -> Option<Finding> {
+    let is_dns = |w: &Workload<'_>| w.pod_labels().get("k8s-app") == Some(&"kube-dns");
+    let server = crate::facts::workload::all_in(facts, "kube-system").find(is_dns)?;
+    let spec = server.object.pod_spec()?;
+    let maps = crate::facts::refs::references(spec, Some("kube-system")).into_iter().filter(|r| r.object.kind == "ConfigMap");
+    let edited = maps.filter_map(|r| facts.store.find(&r.object)).find(|m| {
+        let at = managed::last_write(m).and_then(|w| w.at);
+        at.is_some_and(|at| facts.age_s(at) < 2 * 86_400 && m.created_at().is_none_or(|c| at > c))
+    });
+    let Some(map) = edited else { return None };
+    let reference = map.reference();
+    let write = managed::last_write(map)?;
+    Some(
+        Finding::new(
+            Category::ConfigError,
+            &reference,
+            0.88,
+            "names of Services that exist are not resolved since the name server's configuration was changed",
+        )
+        .because(
+            &reference,
+            EvidenceSource::Spec,
+            format!("last changed by {} at {}", write.manager, write.at.map(|t| t.to_string()).unwrap_or_default()),
+        )
+        .because(&server.reference(), EvidenceSource::Status, format!("{} of {} replicas ready", server.ready(), server.desired()))
+        .propose(
+            propose::action("patch_configmap", &reference, json!({}))
+                .when(false, "the content before the change is known")
+                .effect("names resolve again")
+                .steps(vec![format!("take the last change of {reference} back")])
+                .done(),
+        ),
     )
 }
 

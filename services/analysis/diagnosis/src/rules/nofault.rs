@@ -103,7 +103,7 @@ pub(super) fn object(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     let fine = match subject.kind.as_str() {
         "Node" => (capacity::node_ready(object) && object.bool_at("/spec/unschedulable") != Some(true))
             .then(|| "Ready, under no pressure, takes pods".to_owned()),
-        "PersistentVolumeClaim" => storage::has_room(facts, object),
+        "PersistentVolumeClaim" => storage::has_room(facts, object).or_else(|| storage::unused(facts, object)),
         "PodDisruptionBudget" => object.i64_at("/status/disruptionsAllowed").filter(|n| *n > 0).map(|n| format!("{n} disruption(s) allowed")),
         "HorizontalPodAutoscaler" => autoscaling::at_rest(object).or_else(|| {
             object

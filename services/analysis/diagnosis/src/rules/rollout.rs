@@ -1,11 +1,12 @@
 //! Bad releases: the last template change broke command, environment or configuration.
 
-use kubernaut_core::model::{Category, EvidenceSource, ObjectRef, ProposedAction};
+use kubernaut_core::model::{Category, EvidenceSource, ObjectRef, ProposedAction, Timestamp};
 use serde_json::{Value, json};
 
 use super::Case;
 use crate::{
     facts::{
+        deps,
         log::{Hit, Host, Signature, hosts_in},
         revision::{Change, ChangeKind, Rollout},
         service::{self, Resolved},
@@ -20,7 +21,7 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
             report.find(finding);
         }
     } else if let Some(rollout) = case.rollout()
-        && let Some(finding) = errors_after(case, rollout).or_else(|| names_nothing(case))
+        && let Some(finding) = errors_after(case, rollout).or_else(|| names_nothing(case)).or_else(|| served_worse_since(case, rollout))
     {
         report.find(finding);
     }
@@ -78,6 +79,58 @@ pub(super) fn names_nothing(case: &Case<'_>) -> Option<Finding> {
             .because(&reference, EvidenceSource::Revision, describe(rollout, change))
             .because_some(&reference, EvidenceSource::Revision, rollout.proven.clone());
     Some(with_undo(case, rollout, &[change], finding))
+}
+
+/// All pods are well, yet those that use them complain, or requests fail, since the last rollout.
+fn served_worse_since(case: &Case<'_>, rollout: &Rollout<'_>) -> Option<Finding> {
+    let at = rollout.at.filter(|at| case.facts.age_s(*at) < 86_400)?;
+    rollout.proven.as_ref()?;
+    // Trouble with peers of its own is looked for there.
+    if !case.failing.is_empty() || case.all_hits().iter().any(|(_, h)| h.sign.kind.is_network()) {
+        return None;
+    }
+    let (source, line, confidence) =
+        complaint_since(case, at).map(|(o, l)| (o, l, 0.83)).or_else(|| failed_requests_since(case, at).map(|(o, l)| (o, l, 0.82)))?;
+    let kinds = [ChangeKind::Command, ChangeKind::Config, ChangeKind::Env, ChangeKind::Image, ChangeKind::Other, ChangeKind::Resources];
+    let change = kinds.iter().find_map(|k| rollout.of(*k).next())?;
+    let category = match change.kind {
+        ChangeKind::Command => Category::BadReleaseCommand,
+        ChangeKind::Env => Category::BadReleaseEnv,
+        _ => Category::BadReleaseConfig,
+    };
+    let reference = case.reference();
+    let finding = Finding::new(
+        category,
+        &reference,
+        confidence,
+        format!("revision {} changed {}, and requests fail since", rollout.current.number, change.path),
+    )
+    .because(&reference, EvidenceSource::Revision, describe(rollout, change))
+    .because(&source, EvidenceSource::Log, line)
+    .because_some(&reference, EvidenceSource::Revision, rollout.proven.clone());
+    Some(with_undo(case, rollout, &[change], finding))
+}
+
+/// A line of a client that complains about this workload, not older than `at`.
+fn complaint_since(case: &Case<'_>, at: Timestamp) -> Option<(ObjectRef, String)> {
+    service::of_workload(case.facts, &case.workload).into_iter().find_map(|own| {
+        deps::clients(case.facts, &own.reference()).into_iter().find_map(|(client, _)| {
+            let (object, hit) = super::dependency::complaint_about(case.facts, &client, &own.reference())?;
+            hit.at.is_none_or(|t| t >= at).then(|| (object.reference(), hit.line.clone()))
+        })
+    })
+}
+
+/// Requests that the alerted workload answers with a server error since `at`, and did not before.
+fn failed_requests_since(case: &Case<'_>, at: Timestamp) -> Option<(ObjectRef, String)> {
+    if !(case.is_target && case.facts.about_requests) {
+        return None;
+    }
+    let logs = case.workload.pods.iter().flat_map(|p| case.facts.logs.of_pod(case.namespace(), p.name()).map(move |(_, l)| (p.reference(), l)));
+    let errors: Vec<_> = logs.flat_map(|(o, l)| l.server_errors.iter().map(move |(t, line)| (o.clone(), *t, line))).collect();
+    let before = errors.iter().any(|(_, t, _)| t.is_some_and(|t| t < at));
+    let since = errors.iter().filter(|(_, t, _)| t.is_none_or(|t| t >= at));
+    (!before && since.clone().count() >= 3).then(|| since.last().map(|(o, _, line)| (o.clone(), (*line).clone())))?
 }
 
 /// Whether a host is a Service with that port, or nothing that can be checked.
@@ -163,7 +216,13 @@ fn blame(case: &Case<'_>, rollout: &Rollout<'_>, hits: &[Hit], container: &str, 
         let category = if commandish { Category::BadReleaseCommand } else { Category::BadReleaseConfig };
         return Some((category, 0.82, change));
     }
-    first(ChangeKind::Resources).or_else(|| first(ChangeKind::Other)).map(|c| (Category::BadReleaseConfig, 0.75, c))
+    if let Some(change) = first(ChangeKind::Resources).or_else(|| first(ChangeKind::Other)) {
+        return Some((Category::BadReleaseConfig, 0.75, change));
+    }
+    // Another container of the pod: it may take a port, a volume or the memory.
+    let clash = telling(&[Signature::AddressInUse]);
+    let other = rollout.changes.iter().find(|c| c.kind != ChangeKind::Meta)?.clone();
+    Some((Category::BadReleaseConfig, if clash { 0.93 } else { 0.72 }, other))
 }
 
 /// Whether the kubelet ends the container because its liveness probe fails; then the probe is looked at first.

@@ -213,6 +213,12 @@ fn wrong_port(facts: &Facts, object: &Object, behind: &[Workload<'_>]) -> Option
     for port in service::ports(object) {
         let target = service::target_port(&port, &declared);
         let named = port.target.as_str().filter(|s| s.parse::<u16>().is_err());
+        if declared.is_empty() {
+            if let Some(finding) = port_by_setting(facts, object, workload, &port, target) {
+                return Some(finding);
+            }
+            continue;
+        }
         let undeclared = !declared.is_empty() && target.is_none_or(|t| !declared.iter().any(|(d, _)| *d == t));
         let unheard = target.is_some_and(|t| !listens.is_empty() && !listens.contains(&t));
         if !(undeclared && (unheard || listens.is_empty() || named.is_some())) || target.is_some_and(|t| listens.contains(&t)) {
@@ -254,6 +260,49 @@ fn wrong_port(facts: &Facts, object: &Object, behind: &[Workload<'_>]) -> Option
         );
     }
     None
+}
+
+/// Containers that declare no port: what they say they listen on, what their probe asks, or their own port setting.
+fn port_by_setting(facts: &Facts, object: &Object, workload: &Workload<'_>, port: &Port<'_>, target: Option<u16>) -> Option<Finding> {
+    let target = target?;
+    let listens: Vec<u16> = workload
+        .pods
+        .iter()
+        .flat_map(|p| facts.logs.of_pod(p.namespace().unwrap_or_default(), p.name()))
+        .flat_map(|(_, l)| l.listens.iter().copied())
+        .collect();
+    let spec = workload.object.pod_spec()?;
+    let containers = || spec["containers"].as_array().into_iter().flatten();
+    let asked = containers()
+        .flat_map(|c| ["readinessProbe", "livenessProbe"].into_iter().flat_map(move |p| ["httpGet", "tcpSocket", "grpc"].map(|h| &c[p][h]["port"])));
+    let asked = asked.filter_map(|p| u16::try_from(p.as_u64()?).ok());
+    let own = containers()
+        .flat_map(|c| c["env"].as_array().into_iter().flatten())
+        .filter(|e| e["name"].as_str().is_some_and(|n| n == "PORT" || n.ends_with("_PORT")));
+    let set = own.filter_map(|e| e["value"].as_str()?.parse::<u16>().ok()).filter(|p| *p == port.port);
+    let known: Vec<u16> = listens.iter().copied().chain(asked).chain(set).collect();
+    let right = *known.first()?;
+    if known.contains(&target) {
+        return None;
+    }
+    let reference = object.reference();
+    let confidence = if listens.is_empty() { 0.82 } else { 0.93 };
+    Some(
+        Finding::new(
+            Category::ServicePortMismatch,
+            &reference,
+            confidence,
+            format!("port {} leads to {target}, on which no container serves", port.port),
+        )
+        .because(&reference, EvidenceSource::Spec, format!("port {} targetPort {target}", port.port))
+        .because(&workload.reference(), EvidenceSource::Spec, format!("its containers serve port {right}"))
+        .propose(
+            propose::action("patch_service_port", &reference, json!({ "port": port.port, "target_port": right }))
+                .when(true, format!("the containers serve port {right}"))
+                .effect("connections reach the containers")
+                .done(),
+        ),
+    )
 }
 
 /// The port that is meant: the only one declared, one that is listened on, the one that readiness asks, or one of the same name or number.

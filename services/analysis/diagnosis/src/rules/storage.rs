@@ -234,6 +234,12 @@ pub(super) fn has_room(facts: &Facts, claim: &Object) -> Option<String> {
     (claim.str_at("/status/phase") == Some("Bound") && used < FILLING && !fills_soon(facts, claim)).then_some(text)
 }
 
+/// That a claim is bound and mounted by nobody: no fault, and its data may be wanted.
+pub(super) fn unused(facts: &Facts, claim: &Object) -> Option<String> {
+    let nobody = facts.store.is_complete("Pod", claim.namespace()) && focus(facts, &claim.reference()).is_empty();
+    (nobody && claim.str_at("/status/phase") == Some("Bound")).then(|| "bound, and mounted by no pod; its data is kept".to_owned())
+}
+
 fn filled(facts: &Facts, claim: &Object, full: bool, confidence: f64) -> Finding {
     let reference = claim.reference();
     let (category, summary) = if full { (Category::PvcFull, "the claim is full") } else { (Category::PvcFilling, "the claim will be full soon") };

@@ -194,6 +194,18 @@ pub(super) fn next(facts: &Facts, frontier: &[ObjectRef], first: bool) -> Vec<Ob
     found
 }
 
+/// Whether names of Services that exist are not resolved.
+pub(super) fn resolves_badly(facts: &Facts) -> bool {
+    facts.store.all("Pod").any(|p| {
+        let namespace = p.namespace().unwrap_or_default();
+        let unresolved = |h: &log::Hit| {
+            h.sign.kind == log::Signature::NoSuchHost
+                && h.hosts.iter().any(|host| matches!(service::resolve(facts, host, namespace), service::Resolved::Service(_)))
+        };
+        facts.logs.of_pod(namespace, p.name()).any(|(_, l)| l.hits().iter().any(unresolved))
+    })
+}
+
 /// Whether any log reports a denial by RBAC.
 pub(super) fn denied_by_rbac(facts: &Facts) -> bool {
     facts.store.all("Pod").any(|p| {

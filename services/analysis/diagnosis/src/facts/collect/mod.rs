@@ -115,6 +115,9 @@ async fn widen(reader: &Reader<'_>, facts: &mut Facts, request: &AnalysisRequest
     load_gitops(reader, facts).await;
     reader.check()?;
     rounds(reader, facts, config).await?;
+    if focus::resolves_badly(facts) && !facts.store.is_complete("ConfigMap", Some("kube-system")) {
+        load_namespace(reader, facts, "kube-system").await;
+    }
     if focus::denied_by_rbac(facts) {
         reader.lists(&["ClusterRole", "ClusterRoleBinding"], None).await.into_store(&mut facts.store);
     }

@@ -23,6 +23,8 @@ pub(crate) struct ContainerLog {
     hits: Vec<Hit>,
     /// The port it says that it listens on.
     pub(crate) listens: Vec<u16>,
+    /// Requests that were answered with a 5xx status: when, and the line.
+    pub(crate) server_errors: Vec<(Option<Timestamp>, String)>,
     /// The last lines, for evidence where nothing is recognised.
     pub(crate) last_line: Option<String>,
 }
@@ -102,6 +104,9 @@ impl ContainerLog {
                 && !self.listens.contains(&port)
             {
                 self.listens.push(port);
+            }
+            if signature::is_server_error(line) && self.server_errors.len() < 200 {
+                self.server_errors.push((time_of(line), short(line, 300)));
             }
             for sign in signature::recognise(line) {
                 let mut hosts = if sign.names_a_host() { hosts_in(line) } else { Vec::new() };

@@ -82,6 +82,7 @@ patterns! {
     PATH = r#"(/[A-Za-z0-9._@-]+(?:/[A-Za-z0-9._@-]+)+)"#;
     RBAC = r#"User "(system:serviceaccount:[^"]+)" cannot (\w+) resource "([^"]+)"(?: in API group "([^"]*)")?(?:.*?in the namespace "([^"]+)")?"#;
     WORD_ENV = r"^[A-Z][A-Z0-9_]*$";
+    STATUS = r#"(?i)(?:HTTP/\d(?:\.\d)?"?\s+|status(?:_?code)?["']?\s*[=:]\s*"?|\b(?:GET|POST|PUT|PATCH|DELETE)\s+\S+\s+)(\d{3})\b"#;
 }
 
 /// What a line reports; usually nothing, at most two signs (a kind, and that it was fatal).
@@ -105,6 +106,13 @@ pub(crate) fn recognise(line: &str) -> Vec<Sign> {
         signs.push(Sign { kind: if panic { Signature::Panic } else { Signature::Fatal }, subject: None });
     }
     signs
+}
+
+/// Whether a line reports a request that was answered with a server error.
+pub(super) fn is_server_error(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    let request = ["get ", "post ", "put ", "delete ", "patch ", "status", "http/"].iter().any(|w| lower.contains(w));
+    request && STATUS.as_ref().and_then(|r| r.captures(line)).is_some_and(|c| c[1].starts_with('5'))
 }
 
 /// Lines of an access log report requests, not failures of the process.
@@ -212,6 +220,21 @@ mod tests {
             ),
         ] {
             assert_eq!(kind(line), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn requests_that_failed_are_told_from_those_that_did_not() {
+        for line in [
+            "10.0.0.1 - - [x] \"GET /a HTTP/1.1\" 502 12 \"-\"",
+            "GET /api/x 500 in 9ms",
+            "level=info msg=request status=503 dur=2ms",
+            "{\"status\":500,\"path\":\"/\"}",
+        ] {
+            assert!(is_server_error(line), "{line}");
+        }
+        for line in ["\"GET /a HTTP/1.1\" 200 502 \"-\"", "GET /items/500 200 3ms", "INFO processed 500 rows", "status=200 dur=512ms"] {
+            assert!(!is_server_error(line), "{line}");
         }
     }
 

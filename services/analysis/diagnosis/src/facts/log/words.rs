@@ -17,7 +17,7 @@ pub(super) const WORDS: &[(Signature, &[&str])] = &[
         "password authentication failed", "authentication failed", "access denied for user", "invalid credentials", "wrongpass",
         "noauth authentication required", "login failed for user", "auth failed", "authentication error", "invalid username or password",
         "invalid password", "bad credentials", "access_refused", "sasl authentication", "invalid api key", "invalidaccesskeyid",
-        "signaturedoesnotmatch", "401 unauthorized", "invalid token", "invalid_client", "role does not exist",
+        "signaturedoesnotmatch", "401 unauthorized", "could not find user", "not authorized on", "usernotfound", "invalid user or password", "invalid token", "invalid_client", "role does not exist",
     ]),
     (Signature::Timeout, &[
         "i/o timeout", "timed out", "timeout connecting", "etimedout", "connection timeout", "connect timeout", "deadline exceeded",
