@@ -1,5 +1,7 @@
 //! The HTTP interface as clients see it: authentication, statuses, problem documents, the stream.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests report by panicking")]
+
 use std::{path::Path, sync::Arc};
 
 use axum::{

@@ -20,6 +20,7 @@ mod object;
 mod object_ref;
 mod plan;
 mod run;
+pub mod veil;
 mod verification;
 
 pub use action::{ActionRequest, ActionSpec, Precondition, ProposedAction, RbacRule, Reversibility, Risk};

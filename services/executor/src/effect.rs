@@ -6,7 +6,9 @@ use kubernaut_core::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{marks, veil};
+use kubernaut_core::model::veil;
+
+use crate::marks;
 
 /// The effect of a write on one object.
 #[derive(Debug, Clone, PartialEq)]

@@ -29,7 +29,6 @@ mod kube;
 mod marks;
 pub mod quantity;
 mod registry;
-mod veil;
 
 pub use gate::{Freeze, GateConfig, GateParts, GatedExecutor, SourceRule, Window};
 pub use kube::KubeExecutor;

@@ -34,7 +34,7 @@ pub(crate) fn open(run: &Run, step: &Step, is: &StepRun, preview: &Preview, now:
 fn reasons(run: &Run, step: &Step, preview: &Preview) -> Vec<String> {
     let mut reasons = preview.asks.clone();
     if step.requires_approval && run.mode != Mode::Approve {
-        reasons.push("the plan asks for a person".into());
+        reasons.push(format!("the plan asks for a person: {}", run.plan.reason));
     }
     if reasons.is_empty() {
         reasons.push("mode approve: a person agrees each time".into());

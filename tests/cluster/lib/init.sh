@@ -20,6 +20,14 @@ private_run() {
   mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/lock /run/containerd
 }
 
+# Each kubelet removes the logs of pods it does not know, so each cluster has folders of its own for them. They live on disk, for logs can be large.
+private_logs() {
+  local folder
+  for folder in pods containers; do
+    mkdir -p "/var/log/$folder" "$RUN/pod-logs/$folder" && mount --bind "$RUN/pod-logs/$folder" "/var/log/$folder" || return 1
+  done
+}
+
 # Mounted anew inside the cgroup namespace, each hierarchy shows this cluster's group as its root, so the kubelet's groups
 # cannot meet those of another kubelet.
 mount_groups() {
@@ -117,6 +125,7 @@ case $step in
   run)
     if [ "$MODE" = full ]; then
       private_run || fail "could not mount a /run of the cluster's own"
+      private_logs || fail "could not mount folders of the cluster's own for pod logs"
       mount_groups || fail "could not mount the cluster's own cgroups"
       network
       mark "namespaces"

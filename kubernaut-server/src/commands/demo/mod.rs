@@ -15,6 +15,7 @@ use kubernaut::{
     services::{
         cluster::{BundleCluster, KubeCluster, KubeConfig},
         diagnosis::Diagnosis,
+        notify::RouteConfig,
     },
 };
 
@@ -94,6 +95,8 @@ impl Drop for HomeDir {
 fn settings(args: &DemoArgs, scene: &Scene, home: &HomeDir) -> Result<(Settings, Option<String>)> {
     let mut engine = Config::default();
     engine.mode = Mode::Auto;
+    // The timeline tells the same, so nothing goes to the console beside it.
+    engine.notifications.routes = vec![RouteConfig::default()];
     engine.ledger.path = home.0.join("ledger.db");
     scene.configure(&mut engine);
     let listen = args.listen.unwrap_or_else(free_address);

@@ -82,7 +82,7 @@ fn lines(event: &Event, recorded: bool) -> Vec<String> {
         "incident.diagnosed" => diagnosed(data),
         "incident.decided" => vec![format!("decided     {}: {}", text("/decision"), text("/reason"))],
         "incident.planned" => planned(data),
-        "step.dry_run" => changes("dry-run     ", data),
+        "step.dry_run" => gate(data),
         "approval.requested" => {
             let mut out = vec![format!("approval    asked for {} {}", text("/action"), text("/target"))];
             out.extend(list(data, "reasons").into_iter().map(|r| format!("              because {r}")));
@@ -95,6 +95,16 @@ fn lines(event: &Event, recorded: bool) -> Vec<String> {
         "incident.phase_changed" => vec![format!("            {} \u{2192} {}", text("/from"), text("/to"))],
         _ => Vec::new(),
     }
+}
+
+/// What the gate says: how many checks pass, and each that does not simply pass.
+fn gate(data: &Value) -> Vec<String> {
+    let checks: Vec<&Value> = data["checks"].as_array().into_iter().flatten().collect();
+    let count = |outcome: &str| checks.iter().filter(|c| c["outcome"] == outcome).count();
+    let mut out = vec![format!("gate        {} checks: {} pass, {} do not apply, {} ask, {} refuse", checks.len(), count("pass"), count("skip"), count("ask"), count("fail"))];
+    let telling = checks.iter().filter(|c| c["outcome"] == "ask" || c["outcome"] == "fail");
+    out.extend(telling.map(|c| format!("              {:<5} {}: {}", plain(&c["outcome"]), plain(&c["name"]), plain(&c["text"]))));
+    out
 }
 
 fn ended_step(data: &Value) -> String {
@@ -166,7 +176,7 @@ fn shorten(text: &str) -> String {
 
 fn verified(data: &Value, recorded: bool) -> Vec<String> {
     let score = data["score"].as_f64().unwrap_or_default();
-    let mut out = vec![format!("verified    {} (score {score:.2}){}", plain(&data["verdict"]), if recorded { "  [simulated recovery]" } else { "" })];
+    let mut out = vec![format!("verified    {} (score {score:.2}){}", plain(&data["verdict"]), if recorded && data["verdict"] == "effective" { "  [simulated recovery]" } else { "" })];
     for check in data["checks"].as_array().into_iter().flatten() {
         out.push(format!("              {:<5} {}: {}", plain(&check["outcome"]), plain(&check["name"]), plain(&check["text"])));
     }

@@ -15,7 +15,7 @@ use super::{
     lock::Lock,
     pass::{Pass, Verdict},
 };
-use crate::veil;
+use kubernaut_core::model::veil;
 
 /// Time to write down what became of an action when the caller's own time is over.
 const SETTLE: Duration = Duration::from_secs(10);

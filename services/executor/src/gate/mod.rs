@@ -23,7 +23,9 @@ use kubernaut_core::{
 use tokio::sync::OnceCell;
 
 use self::pass::{Pass, Purpose};
-use crate::{action::Effect, veil};
+use kubernaut_core::model::veil;
+
+use crate::action::Effect;
 
 pub use config::{Freeze, GateConfig, SourceRule, Window};
 

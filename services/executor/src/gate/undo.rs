@@ -13,7 +13,9 @@ use super::{
     GatedExecutor,
     pass::{Pass, Purpose, Verdict},
 };
-use crate::{registry::find_spec, veil};
+use kubernaut_core::model::veil;
+
+use crate::registry::find_spec;
 
 impl GatedExecutor {
     pub(super) async fn take_back(&self, ctx: &CallContext, undo: &UndoRequest) -> Result<Execution> {

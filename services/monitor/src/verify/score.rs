@@ -24,7 +24,8 @@ pub(super) fn score(checks: &[VerificationCheck]) -> f64 {
         WEIGHTS.iter().filter(|(name, _)| counts(name)).map(|(_, weight)| weight).sum::<f64>()
     };
     let (passed, told) = (sum(true), sum(false));
-    if told > 0.0 { passed / told } else { 0.0 }
+    // An empty sum of floats is -0.0.
+    if told > 0.0 { passed / told + 0.0 } else { 0.0 }
 }
 
 /// What the verdict rests on, apart from the checks.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kubernaut_core::{
     Error, ErrorKind, Result,
-    model::{ActionRequest, DryRun, Execution, ExecutionOutcome, IncidentId, Intent, IntentState, JournalKind, Observation, RunId, Step, StepRun},
+    model::{ActionRequest, DryRun, Execution, ExecutionOutcome, IncidentId, Intent, IntentState, JournalKind, Observation, RunId, Step, StepRun, veil},
     port::Ledger,
     service::{CallContext, ExecuteRequest, Executor, UndoRequest},
 };
@@ -178,7 +178,8 @@ impl Caller {
         }
     }
 
-    /// What a step did that nobody saw end: from the promise to act, else from the journal.
+    /// What a step did that nobody saw end: from the promise to act, else from the journal. The ledger keeps values that nobody should read, so
+    /// they are hidden here as the gate hides them.
     async fn recovered(&self) -> Execution {
         let intent = self.ledger.intent(self.ctx.clone(), self.is.key.clone()).await.unwrap_or_else(|error| {
             tracing::warn!(run = %self.run_id, step = %self.step.id, %error, "the promise to act cannot be read");
@@ -195,7 +196,7 @@ impl Caller {
                 tracing::warn!(run = %self.run_id, step = %self.step.id, %error, "the promise to act stays open");
             }
         }
-        execution
+        veil::execution(execution)
     }
 
     async fn as_shown(&self, intent: Option<&Intent>) -> Execution {

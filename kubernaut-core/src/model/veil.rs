@@ -1,18 +1,21 @@
 //! Changes as people and the audit trail may see them: values of environment variables are often secrets.
 
-use kubernaut_core::model::{Execution, FieldChange};
 use serde_json::{Value, json};
+
+use super::{Execution, FieldChange};
 
 const HIDDEN: &str = "(hidden)";
 
 /// The changes with values of environment variables hidden; names and paths stay.
-pub(crate) fn changes(changes: &[FieldChange]) -> Vec<FieldChange> {
+#[must_use]
+pub fn changes(changes: &[FieldChange]) -> Vec<FieldChange> {
     let hidden = |path: &str, value: &Option<Value>| value.as_ref().map(|v| field(path, v));
     changes.iter().map(|c| FieldChange { path: c.path.clone(), before: hidden(&c.path, &c.before), after: hidden(&c.path, &c.after) }).collect()
 }
 
 /// The same for fields by their path, as what is needed to take an action back.
-pub(crate) fn state(fields: &Value) -> Value {
+#[must_use]
+pub fn state(fields: &Value) -> Value {
     match fields {
         Value::Object(fields) => fields.iter().map(|(path, value)| (path.clone(), field(path, value))).collect(),
         other => other.clone(),
@@ -20,12 +23,14 @@ pub(crate) fn state(fields: &Value) -> Value {
 }
 
 /// The same for an execution.
-pub(crate) fn execution(execution: Execution) -> Execution {
+#[must_use]
+pub fn execution(execution: Execution) -> Execution {
     Execution { changes: changes(&execution.changes), pre_state: state(&execution.pre_state), ..execution }
 }
 
-/// The value at a path.
-pub(crate) fn field(path: &str, value: &Value) -> Value {
+/// The value at a path, hidden where it is one of an environment variable.
+#[must_use]
+pub fn field(path: &str, value: &Value) -> Value {
     let segments: Vec<&str> = path.rsplit('/').collect();
     match segments.as_slice() {
         ["value", _, "env", ..] if !value.is_null() => json!(HIDDEN),
