@@ -34,14 +34,14 @@ async fn a_tag_that_never_existed_is_for_a_person() {
 #[tokio::test]
 async fn a_slip_of_the_pen_is_corrected_from_what_nodes_hold() {
     let mut w = World::new("web");
-    w.node("ip-10-1", json!({"status": {"images": [{"names": ["docker.io/library/nginx:1.27"]}]}}));
-    w.deploy(deploy("app", spec(container("app", "docker.io/library/ngnix:1.27"))).since(20).pods(Pods::Waiting(
+    w.node("ip-10-1", json!({"status": {"images": [{"names": ["hub.acme.io/library/nginx:1.27"]}]}}));
+    w.deploy(deploy("app", spec(container("app", "hub.acme.io/library/ngnix:1.27"))).since(20).pods(Pods::Waiting(
         "ImagePullBackOff",
         "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed".into(),
     )));
     let a = w.diagnose("Pod/web/app-h0-p0").await;
     expect(&a, "image_not_found", "Deployment/web/app", "fix_image_reference", "Deployment/web/app");
-    assert_eq!(param(&a, "/image"), "docker.io/library/nginx:1.27");
+    assert_eq!(param(&a, "/image"), "hub.acme.io/library/nginx:1.27");
     assert!(holds(&a));
 }
 

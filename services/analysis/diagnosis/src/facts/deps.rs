@@ -1,5 +1,10 @@
 //! What a workload needs: peers named in its environment, arguments and configuration.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use kubernaut_core::model::ObjectRef;
 use serde_json::Value;
 
@@ -116,8 +121,42 @@ fn map_settings(facts: &Facts, namespace: Option<&str>, map: &str, key: Option<&
     }
 }
 
+/// Peers by workload and clients by Service, kept while the objects that were read stay the same.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    objects: usize,
+    peers: BTreeMap<String, Arc<Vec<Dependency>>>,
+    clients: Option<Arc<Clients>>,
+}
+
+/// Clients with the dependency by which they name a Service.
+type Clients = BTreeMap<String, Vec<(ObjectRef, Dependency)>>;
+
+impl Cache {
+    fn with<T>(&self, facts: &Facts, act: impl FnOnce(&mut Known) -> T) -> T {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.objects != facts.store.len() {
+            *known = Known { objects: facts.store.len(), ..Known::default() };
+        }
+        act(&mut known)
+    }
+}
+
 /// Peers that a workload names, each host and port once.
-pub(crate) fn dependencies(facts: &Facts, workload: &Workload<'_>) -> Vec<Dependency> {
+pub(crate) fn dependencies(facts: &Facts, workload: &Workload<'_>) -> Arc<Vec<Dependency>> {
+    let key = workload.reference().to_string();
+    if let Some(found) = facts.peers.with(facts, |k| k.peers.get(&key).cloned()) {
+        return found;
+    }
+    let found = Arc::new(read_dependencies(facts, workload));
+    facts.peers.with(facts, |k| k.peers.insert(key, Arc::clone(&found)));
+    found
+}
+
+fn read_dependencies(facts: &Facts, workload: &Workload<'_>) -> Vec<Dependency> {
     let namespace = workload.namespace().unwrap_or_default();
     let own: Vec<_> = service::of_workload(facts, workload).iter().map(|s| s.reference().to_string()).collect();
     let mut found: Vec<Dependency> = Vec::new();
@@ -155,14 +194,27 @@ fn hosts_of(facts: &Facts, setting: &Setting, namespace: &str) -> Vec<Host> {
 
 /// Workloads of the namespaces that were read which name a Service.
 pub(crate) fn clients<'a>(facts: &'a Facts, target: &ObjectRef) -> Vec<(Workload<'a>, Dependency)> {
-    let mut found = Vec::new();
+    let index = facts.peers.with(facts, |k| k.clients.clone()).unwrap_or_else(|| {
+        let built = Arc::new(index(facts));
+        facts.peers.with(facts, |k| k.clients = Some(Arc::clone(&built)));
+        built
+    });
+    let named = index.get(&target.to_string()).map_or(&[][..], Vec::as_slice);
+    named.iter().filter_map(|(client, dependency)| Some((Workload::find(facts, client)?, dependency.clone()))).collect()
+}
+
+fn index(facts: &Facts) -> Clients {
+    let mut clients = Clients::new();
     for namespace in facts.store.namespaces() {
         for workload in super::workload::all_in(facts, namespace) {
-            let named = dependencies(facts, &workload).into_iter().find(|d| d.service().is_some_and(|s| s.same_object(target)));
-            if let Some(dependency) = named {
-                found.push((workload, dependency));
+            let mut seen = std::collections::BTreeSet::new();
+            for dependency in dependencies(facts, &workload).iter() {
+                let Some(service) = dependency.service().map(ToString::to_string) else { continue };
+                if seen.insert(service.clone()) {
+                    clients.entry(service).or_default().push((ObjectRef { uid: None, ..workload.reference() }, dependency.clone()));
+                }
             }
         }
     }
-    found
+    clients
 }

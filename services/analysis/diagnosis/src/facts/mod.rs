@@ -41,6 +41,7 @@ pub(crate) struct Facts {
     pub(crate) events: Vec<KubeEvent>,
     pub(crate) logs: log::Logs,
     pub(crate) metrics: Vec<MetricSeries>,
+    pub(crate) peers: deps::Cache,
     /// What could not be read, and why.
     pub(crate) gaps: Vec<String>,
 }
@@ -58,6 +59,7 @@ impl Facts {
             events: Vec::new(),
             logs: log::Logs::default(),
             metrics: Vec::new(),
+            peers: deps::Cache::default(),
             gaps: Vec::new(),
         }
     }

@@ -84,12 +84,7 @@ pub(crate) fn workloads<'a>(facts: &'a Facts, service: &'a Object) -> Vec<worklo
     if selector.is_empty() {
         return Vec::new();
     }
-    let mut found: Vec<_> = workload::all_in(facts, namespace)
-        .filter(|w| {
-            let labels = w.pod_labels();
-            selector.iter().all(|(k, v)| labels.get(k) == Some(v))
-        })
-        .collect();
+    let mut found = workload::labelled(facts, namespace, |labels| selector.iter().all(|(k, v)| labels.get(k) == Some(v)));
     if found.is_empty() {
         let bare = pods(facts, service).into_iter().filter(|p| p.controller().is_none());
         found.extend(bare.filter_map(|p| workload::Workload::find(facts, &p.reference())));

@@ -43,6 +43,11 @@ impl Store {
         self.complete.contains(&(kind.to_owned(), namespace.map(str::to_owned))) || self.complete.contains(&(kind.to_owned(), None))
     }
 
+    /// How many objects were read.
+    pub(crate) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
     /// One object.
     pub(crate) fn get(&self, kind: &str, namespace: Option<&str>, name: &str) -> Option<&Object> {
         self.objects.get(&key(kind, namespace, name))

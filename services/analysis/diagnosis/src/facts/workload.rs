@@ -1,5 +1,7 @@
 //! Workloads: what they want, what they have, and which pods are theirs.
 
+use std::collections::BTreeMap;
+
 use kubernaut_core::model::{Object, ObjectRef, Timestamp};
 
 use super::{Facts, pod};
@@ -98,12 +100,8 @@ impl<'a> Workload<'a> {
     }
 
     /// The template's labels, which its pods carry.
-    pub(crate) fn pod_labels(&self) -> std::collections::BTreeMap<&'a str, &'a str> {
-        match self.kind() {
-            "Pod" => self.object.labels(),
-            "CronJob" => self.object.map_at("/spec/jobTemplate/spec/template/metadata/labels"),
-            _ => self.object.map_at("/spec/template/metadata/labels"),
-        }
+    pub(crate) fn pod_labels(&self) -> BTreeMap<&'a str, &'a str> {
+        template_labels(self.object)
     }
 }
 
@@ -143,10 +141,25 @@ fn pods_of<'a>(facts: &'a Facts, owner: &'a Object) -> Vec<&'a Object> {
     found
 }
 
+/// Labels that the pods of a workload carry.
+fn template_labels(object: &Object) -> BTreeMap<&str, &str> {
+    match object.kind() {
+        "Pod" => object.labels(),
+        "CronJob" => object.map_at("/spec/jobTemplate/spec/template/metadata/labels"),
+        _ => object.map_at("/spec/template/metadata/labels"),
+    }
+}
+
 /// All workloads of a namespace that keep pods running and are nobody's child.
 pub(crate) fn all_in<'a>(facts: &'a Facts, namespace: &'a str) -> impl Iterator<Item = Workload<'a>> + use<'a> {
-    LONG_RUNNING.iter().flat_map(move |kind| {
-        let top = facts.store.list(kind, Some(namespace)).filter(|o| o.controller().is_none());
-        top.map(|object| Workload { object, pods: pods_of(facts, object) })
-    })
+    tops(facts, namespace).map(|object| Workload { object, pods: pods_of(facts, object) })
+}
+
+/// Those of them whose pods carry labels that pass. Pods are looked up for these only.
+pub(crate) fn labelled<'a>(facts: &'a Facts, namespace: &'a str, passes: impl Fn(&BTreeMap<&str, &str>) -> bool) -> Vec<Workload<'a>> {
+    tops(facts, namespace).filter(|o| passes(&template_labels(o))).map(|object| Workload { object, pods: pods_of(facts, object) }).collect()
+}
+
+fn tops<'a>(facts: &'a Facts, namespace: &'a str) -> impl Iterator<Item = &'a Object> + use<'a> {
+    LONG_RUNNING.iter().flat_map(move |kind| facts.store.list(kind, Some(namespace))).filter(|o| o.controller().is_none())
 }

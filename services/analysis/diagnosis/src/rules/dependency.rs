@@ -96,7 +96,7 @@ pub(super) fn peer_is_down(case: &Case<'_>, hits: &[Hit]) -> bool {
     if !named.is_empty() {
         return named.iter().any(|h| down(service::resolve(case.facts, h, case.namespace())));
     }
-    deps::dependencies(case.facts, &case.workload).into_iter().any(|d| down(d.resolved))
+    deps::dependencies(case.facts, &case.workload).iter().any(|d| down(d.resolved.clone()))
 }
 
 /// Whether the last error is about a host that is not part of the cluster.
@@ -118,7 +118,7 @@ pub(super) fn waits_for_a_peer_that_is_down(case: &Case<'_>, container: &Contain
 
 /// Peers that the workload names in its settings and that are not well.
 fn declared(case: &Case<'_>, complains: bool, line: Option<(&Object, &Hit)>, report: &mut Report) {
-    for dependency in deps::dependencies(case.facts, &case.workload) {
+    for dependency in deps::dependencies(case.facts, &case.workload).iter() {
         let Some(service) = dependency.service() else { continue };
         let down = is_down(case.facts, service);
         let troubled =
@@ -144,7 +144,7 @@ fn beyond(case: &Case<'_>, report: &mut Report) {
     for _ in 0..3 {
         let mut next = Vec::new();
         for workload in &frontier {
-            for dependency in deps::dependencies(case.facts, workload) {
+            for dependency in deps::dependencies(case.facts, workload).iter() {
                 let Some(peer) = dependency.service().filter(|s| seen.insert(s.to_string())) else { continue };
                 if is_down(case.facts, peer) {
                     let text = format!("{} names it in {}, and nothing ready is behind it", workload.reference(), dependency.source.describe());
@@ -219,7 +219,8 @@ fn wrong_port(case: &Case<'_>, host: &Host, peer: &ObjectRef) -> Option<Finding>
     if !others.is_empty() && others.iter().all(|p| *p == port) {
         return None;
     }
-    let dependency = deps::dependencies(case.facts, &case.workload).into_iter().find(|d| d.host.name == host.name && d.host.port == Some(port))?;
+    let dependency =
+        deps::dependencies(case.facts, &case.workload).iter().find(|d| d.host.name == host.name && d.host.port == Some(port)).cloned()?;
     // A rollout that brought the value is looked at as a bad release.
     if case
         .rollout()
@@ -248,7 +249,7 @@ fn misspelt(case: &Case<'_>, host: &Host, missing: &ObjectRef) -> Option<Finding
     if exists_as_workload {
         return None;
     }
-    let dependency = deps::dependencies(case.facts, &case.workload).into_iter().find(|d| d.host.name == host.name)?;
+    let dependency = deps::dependencies(case.facts, &case.workload).iter().find(|d| d.host.name == host.name).cloned()?;
     let close: Vec<&Object> =
         case.facts.store.list("Service", missing.namespace.as_deref()).filter(|s| text::distance(s.name(), &missing.name, 2) <= 2).collect();
     let [only] = close.as_slice() else { return None };

@@ -29,7 +29,7 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     if case.failing.is_empty() {
         return;
     }
-    for dependency in deps::dependencies(case.facts, &case.workload) {
+    for dependency in deps::dependencies(case.facts, &case.workload).iter() {
         let Some(service) = dependency.service().and_then(|s| case.facts.store.find(s)) else { continue };
         if let Some(finding) = between(case.facts, &case.workload, service, dependency.host.port, case.onset())
             && finding.confidence >= 0.9
@@ -125,7 +125,7 @@ fn name_server(facts: &Facts) -> Option<Finding> {
         let at = managed::last_write(m).and_then(|w| w.at);
         at.is_some_and(|at| facts.age_s(at) < 2 * 86_400 && m.created_at().is_none_or(|c| at > c))
     });
-    let Some(map) = edited else { return None };
+    let map = edited?;
     let reference = map.reference();
     let write = managed::last_write(map)?;
     Some(

@@ -129,8 +129,9 @@ fn failed_requests_since(case: &Case<'_>, at: Timestamp) -> Option<(ObjectRef, S
     let logs = case.workload.pods.iter().flat_map(|p| case.facts.logs.of_pod(case.namespace(), p.name()).map(move |(_, l)| (p.reference(), l)));
     let errors: Vec<_> = logs.flat_map(|(o, l)| l.server_errors.iter().map(move |(t, line)| (o.clone(), *t, line))).collect();
     let before = errors.iter().any(|(_, t, _)| t.is_some_and(|t| t < at));
-    let since = errors.iter().filter(|(_, t, _)| t.is_none_or(|t| t >= at));
-    (!before && since.clone().count() >= 3).then(|| since.last().map(|(o, _, line)| (o.clone(), (*line).clone())))?
+    let since: Vec<_> = errors.iter().filter(|(_, t, _)| t.is_none_or(|t| t >= at)).collect();
+    let (object, _, line) = since.last().filter(|_| !before && since.len() >= 3)?;
+    Some((object.clone(), (*line).clone()))
 }
 
 /// Whether a host is a Service with that port, or nothing that can be checked.

@@ -84,7 +84,7 @@ pub(crate) fn scale_target(hpa: &Object) -> Option<ObjectRef> {
 /// Workloads whose pods a label selector matches.
 pub(crate) fn selected(facts: &Facts, namespace: Option<&str>, selector: Option<&Value>) -> Vec<ObjectRef> {
     let (Some(namespace), Some(selector)) = (namespace, selector) else { return Vec::new() };
-    workload::all_in(facts, namespace).filter(|w| selector_matches(selector, &w.pod_labels())).map(|w| w.reference()).collect()
+    workload::labelled(facts, namespace, |labels| selector_matches(selector, labels)).iter().map(Workload::reference).collect()
 }
 
 /// Workloads whose pods mount a claim.

@@ -130,7 +130,8 @@ async fn widen(reader: &Reader<'_>, facts: &mut Facts, request: &AnalysisRequest
 
 /// Follows dependencies outwards, a round a step: logs of the workloads in view, then the peers that these name.
 async fn rounds(reader: &Reader<'_>, facts: &mut Facts, config: &DiagnosisConfig) -> Result<()> {
-    let mut frontier = focus(facts, &facts.target);
+    // What is wrong with a node shows in its status, not in the logs of what runs on it.
+    let mut frontier = if facts.target.kind == "Node" { Vec::new() } else { focus(facts, &facts.target) };
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut extra = 0;
     for round in 0..config.max_depth {
