@@ -26,7 +26,6 @@ static ACTIONS: &[Known] = &[
     known("cordon_node", Risk::High, true, false),
     known("create_limit_range", Risk::Medium, true, false),
     known("create_storage_class", Risk::High, true, false),
-    known("delete_network_policy", Risk::High, true, true),
     known("delete_pod", Risk::Low, true, false),
     known("escalate", Risk::None, true, false),
     known("expand_pvc", Risk::Medium, false, true),

@@ -286,7 +286,9 @@ fn restore_field(change: &Change) -> Option<(&'static str, Value)> {
         ChangeKind::Placement if field == "nodeSelector" => ("patch_node_selector", json!({ "restore": before })),
         ChangeKind::Placement if field == "affinity" => ("patch_affinity", json!({ "restore": before })),
         ChangeKind::Resources => {
-            ("set_resource_limits", json!({ "container": container, "limits": before["limits"], "requests": before["requests"] }))
+            let mut params = serde_json::Map::from_iter([("container".to_owned(), json!(container))]);
+            params.extend(["limits", "requests"].iter().filter(|k| before[**k].is_object()).map(|k| ((*k).to_owned(), before[*k].clone())));
+            ("set_resource_limits", Value::Object(params))
         }
         _ => return None,
     })
