@@ -123,7 +123,7 @@ impl Builder {
         let (read, write) = (opened.read, opened.write);
         let inner = self.executor.unwrap_or_else(|| Arc::new(KubeExecutor::new(read.clone(), write.clone(), clock.clone())));
         let parts = GateParts { read: read.clone(), write, ledger: ledger.clone(), clock: clock.clone() };
-        let executor: Arc<dyn Executor> = Arc::new(GatedExecutor::new(inner, parts, config.gate.clone()));
+        let executor: Arc<dyn Executor> = Arc::new(GatedExecutor::new(inner, parts, config.gate.clone()).at_most(config.mode));
         let (engine, driver) = match self.engine {
             Some(engine) => (engine, None),
             None => {

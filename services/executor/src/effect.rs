@@ -10,6 +10,9 @@ use kubernaut_core::model::veil;
 
 use crate::marks;
 
+/// Where an object says how long it gets to stop.
+const GRACE: &str = "/metadata/deletionGracePeriodSeconds";
+
 /// The effect of a write on one object.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Effects {
@@ -28,11 +31,13 @@ impl Effects {
         Self { changes, digest, pre_state }
     }
 
-    /// Of an eviction: the object of this uid goes away.
-    pub(crate) fn of_eviction(action: &str, target: &ObjectRef) -> Self {
+    /// Of an eviction: the object of this uid goes away, with that much time to stop.
+    pub(crate) fn of_eviction(action: &str, target: &ObjectRef, grace_period_s: Option<u32>) -> Self {
         let uid = target.uid.clone().map(Value::String);
         let changes = vec![FieldChange { path: "/metadata/uid".into(), before: uid.clone(), after: None }];
-        let digest = diff_digest(action, target, &changes);
+        // To be killed at once is another effect than to be stopped.
+        let grace = grace_period_s.map(|s| FieldChange { path: GRACE.into(), before: None, after: Some(json!(s)) });
+        let digest = diff_digest(action, target, &changes.iter().cloned().chain(grace).collect::<Vec<_>>());
         Self { changes, digest, pre_state: json!({ "/metadata/uid": uid }) }
     }
 

@@ -59,7 +59,7 @@ impl GatedExecutor {
         step!(pass, "blast_radius", checks::blast_radius(&blast, &load, purpose));
         step!(pass, "window", checks::window(&self.config, self.parts.clock.now(), purpose));
         let stopped = self.parts.ledger.stopped(ctx.clone()).await?;
-        step!(pass, "policy", checks::policy(&self.config, &scene, &spec, stopped, ctx.mode, purpose));
+        step!(pass, "policy", checks::policy(&self.config, &scene, &spec, stopped, ctx.mode.min(self.mode), purpose));
         Ok((pass, Some(scene)))
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use kubernaut_core::{
     Error, Result, async_trait,
-    model::{ActionRequest, ActionSpec, DryRun, Execution, ExecutionOutcome, IntentState, Observation, Precondition},
+    model::{ActionRequest, ActionSpec, DryRun, Execution, ExecutionOutcome, IntentState, Mode, Observation, Precondition},
     port::{Clock, ClusterRead, ClusterWrite, Ledger},
     service::{CallContext, Capability, ExecuteRequest, Executor, UndoRequest},
 };
@@ -61,6 +61,8 @@ pub struct GatedExecutor {
     inner: Arc<dyn Executor>,
     parts: GateParts,
     config: Arc<GateConfig>,
+    /// The widest mode in force.
+    mode: Mode,
     cluster: Arc<OnceCell<String>>,
 }
 
@@ -68,7 +70,15 @@ impl GatedExecutor {
     /// Puts the gate around an executor. What [`GateConfig::validate`] finds wrong refuses actions.
     #[must_use]
     pub fn new(inner: Arc<dyn Executor>, parts: GateParts, config: GateConfig) -> Self {
-        Self { inner, parts, config: Arc::new(config), cluster: Arc::default() }
+        Self { inner, parts, config: Arc::new(config), mode: Mode::Auto, cluster: Arc::default() }
+    }
+
+    /// The same gate, which no call opens further than `mode`. A run keeps the mode that it began with, and the host may have been made stricter
+    /// since.
+    #[must_use]
+    pub fn at_most(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
     }
 
     /// The cluster's id, as it names itself: requests may leave it out, and a lock must not depend on that.

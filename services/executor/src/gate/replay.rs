@@ -32,9 +32,9 @@ impl GatedExecutor {
         }
     }
 
-    /// Whether both ask for the same action on the same object; the intent has the canonical name.
-    async fn is_same(&self, ctx: &CallContext, promised: &ActionRequest, asked: &ActionRequest) -> Result<bool> {
-        if !promised.target.same_object(&asked.target) {
+    /// Whether both ask for the same action on the same object with the same parameters; the intent has the canonical name.
+    pub(super) async fn is_same(&self, ctx: &CallContext, promised: &ActionRequest, asked: &ActionRequest) -> Result<bool> {
+        if !promised.target.same_object(&asked.target) || given(&promised.params) != given(&asked.params) {
             return Ok(false);
         }
         let specs = self.inner.actions(ctx.clone()).await?;
@@ -60,6 +60,11 @@ impl GatedExecutor {
             .with("key", &intent.key)),
         }
     }
+}
+
+/// Absent parameters are the same as none.
+fn given(params: &Value) -> Option<&Value> {
+    Some(params).filter(|p| p.as_object().map_or(!p.is_null(), |fields| !fields.is_empty()))
 }
 
 fn already(intent: Intent) -> Execution {

@@ -24,7 +24,7 @@ impl GatedExecutor {
             let (outcome, report, pre_state) = (ExecutionOutcome::NoChange, Default::default(), Value::Null);
             return Ok(Execution { outcome, report, changes, digest, pre_state, message: why, simulated: undo.execution.simulated });
         }
-        let original = self.parts.ledger.intent(ctx.clone(), undo.request.key.clone()).await?;
+        let original = self.original(ctx, undo).await?;
         let mut request = undo.request.clone();
         // The intent knows which object it was; the request may only have named it.
         if let Some(uid) = original.as_ref().and_then(|i| i.request.target.uid.clone()) {
@@ -54,6 +54,12 @@ impl GatedExecutor {
         let done = self.locked_undo(&ctx, undo, pass, original).await;
         lock.release().await;
         done
+    }
+
+    /// The promise under which the action was carried out, if it was about this action on this object.
+    async fn original(&self, ctx: &CallContext, undo: &UndoRequest) -> Result<Option<Intent>> {
+        let Some(intent) = self.parts.ledger.intent(ctx.clone(), undo.request.key.clone()).await? else { return Ok(None) };
+        Ok(self.is_same(ctx, &intent.request, &undo.request).await?.then_some(intent))
     }
 
     /// Why there is nothing that could be taken back, so that nothing needs to be checked either.

@@ -21,16 +21,16 @@ const TRIES: u32 = 4;
 enum Tried {
     /// Nothing to do, and why.
     Idle(ExecutionOutcome, String),
-    /// The server answered.
-    Answered(ObjectRef, WriteOutcome),
+    /// The server answered to a write with this grace period.
+    Answered(ObjectRef, WriteOutcome, Option<u32>),
 }
 
 impl KubeExecutor {
     pub(super) async fn apply(&self, ctx: &CallContext, action: &Action, request: &ActionRequest) -> Result<Execution> {
         Ok(match self.attempt(ctx, action, request, false).await? {
             Tried::Idle(outcome, why) => unchanged(action, request, outcome, why),
-            Tried::Answered(target, outcome) => {
-                let effects = effects(action, &target, &outcome);
+            Tried::Answered(target, outcome, grace) => {
+                let effects = effects(action, &target, &outcome, grace);
                 let message = summary(action, &target, &effects.changes);
                 tracing::info!(action = action.name, target = %target, key = %request.key, changes = effects.changes.len(), "applied");
                 execution(ExecutionOutcome::Applied, effects, message, outcome.simulated)
@@ -41,7 +41,7 @@ impl KubeExecutor {
     pub(super) async fn preview(&self, ctx: &CallContext, action: &Action, request: &ActionRequest) -> Result<DryRun> {
         let (effects, server_side, warnings) = match self.attempt(ctx, action, request, true).await? {
             Tried::Idle(_, why) => (Effects::none(action.name, &request.target), false, vec![why]),
-            Tried::Answered(target, outcome) => (effects(action, &target, &outcome), !outcome.simulated, outcome.warnings),
+            Tried::Answered(target, outcome, grace) => (effects(action, &target, &outcome, grace), !outcome.simulated, outcome.warnings),
         };
         Ok(DryRun {
             report: Default::default(),
@@ -72,12 +72,13 @@ impl KubeExecutor {
                 return Err(Error::conflict("executor.execute", "the target changed underneath; look at it again").with("target", &request.target));
             }
             seen = Some(values);
+            let grace = if let Write::Evict { grace_period_s } = &write { *grace_period_s } else { None };
             let mut target = current.target.reference();
             target.cluster.clone_from(&request.target.cluster);
             match self.send(ctx, &current, target.clone(), write, &request.key, dry_run).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
-                Ok(outcome) => return Ok(Tried::Answered(target, outcome)),
+                Ok(outcome) => return Ok(Tried::Answered(target, outcome, grace)),
             }
         }
     }
@@ -113,9 +114,9 @@ fn idle(action: &Action, current: &Current, request: &ActionRequest) -> Option<T
     marks::holds(&current.target, &request.key).then(|| Tried::Idle(ExecutionOutcome::AlreadyApplied, "it was done under this key before".into()))
 }
 
-fn effects(action: &Action, target: &ObjectRef, outcome: &WriteOutcome) -> Effects {
+fn effects(action: &Action, target: &ObjectRef, outcome: &WriteOutcome, grace: Option<u32>) -> Effects {
     if action.effect == Effect::Evict {
-        return Effects::of_eviction(action.name, target);
+        return Effects::of_eviction(action.name, target, grace);
     }
     Effects::of_patch(action.name, target, &outcome.before, &outcome.after)
 }

@@ -125,6 +125,7 @@ async fn a_key_serves_one_action_only() {
     assert_eq!(world.outcome(scale(5, "k")).await, Applied);
     let other = request("rollout_restart", "Deployment/shop/web", Value::Null, "k");
     assert_eq!(world.run(other).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(world.run(scale(4, "k")).await.unwrap_err().kind(), ErrorKind::Conflict, "other parameters are another action");
     let done = world.run(scale(5, "k")).await.unwrap();
     let undo = UndoRequest { request: scale(5, "k"), incident_id: None, execution: done, key: "u".into() };
     world.gate.undo(ctx(Mode::Auto), undo).await.unwrap();

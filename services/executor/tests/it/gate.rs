@@ -16,6 +16,8 @@ use crate::{
     world::{World, approved, ask, ctx, request, scale},
 };
 
+const WEB: &str = "Deployment/shop/web";
+
 fn nodes() -> GateConfig {
     GateConfig { allow_node_actions: true, max_cordoned_nodes: 4, ..GateConfig::default() }
 }
@@ -252,6 +254,53 @@ async fn a_refused_undo_and_an_unknown_one_change_nothing() {
     world.ledger.set_stopped(ctx(Mode::Auto), Some("drill".into())).await.unwrap();
     assert_eq!(world.gate.undo(ctx(Mode::Auto), undo(done.clone(), scale(5, "k"))).await.unwrap().outcome, Refused);
     assert_eq!(world.state().await, state);
+}
+
+#[tokio::test]
+async fn an_undo_is_about_the_object_and_the_action_of_its_key() {
+    let world = World::new().await;
+    let done = world.run(scale(5, "k")).await.unwrap();
+    let state = world.state().await;
+    for request in [
+        scale(4, "k"),
+        request("scale_deployment", "Deployment/shop/front", json!({"replicas": 5}), "k"),
+        request("set_resources", WEB, json!({"container": "side", "memory_limit": "96Mi"}), "k"),
+    ] {
+        let undo = UndoRequest { request, incident_id: None, execution: done.clone(), key: "u".into() };
+        let text = undo.request.target.to_string();
+        let end = world.gate.undo(ctx(Mode::Auto), undo).await.map(|e| e.outcome);
+        assert!(!matches!(end, Ok(Applied | AlreadyApplied | NoChange)), "{text}: {end:?}");
+    }
+    assert_eq!(world.state().await, state);
+}
+
+#[tokio::test]
+async fn a_stricter_host_holds_what_a_call_with_a_wider_mode_asks_for() {
+    let world = World::new().await;
+    let done = world.run(scale(5, "k")).await.unwrap();
+    let state = world.state().await;
+    for (mode, outcome) in [(Mode::Observe, Refused), (Mode::DryRun, Refused), (Mode::Approve, NeedsApproval)] {
+        let gate = world.restarted_at_most(mode);
+        assert_eq!(gate.execute(ctx(Mode::Auto), ask(scale(4, "a"))).await.unwrap().outcome, outcome, "{mode:?}");
+        if mode < Mode::Approve {
+            let shown = gate.dry_run(ctx(Mode::Auto), scale(4, "a")).await.unwrap();
+            let digest = shown.digest.as_str();
+            assert_eq!(gate.execute(ctx(Mode::Auto), approved(scale(4, "a"), digest)).await.unwrap().outcome, Refused, "{mode:?}");
+            let undo = UndoRequest { request: scale(5, "k"), incident_id: None, execution: done.clone(), key: "u".into() };
+            assert_eq!(gate.undo(ctx(Mode::Auto), undo).await.unwrap().outcome, Refused, "{mode:?}");
+        }
+    }
+    assert_eq!(world.state().await, state);
+}
+
+#[tokio::test]
+async fn to_kill_a_pod_at_once_is_another_effect_than_to_stop_it() {
+    let world = World::new().await;
+    let evict = |params| request("restart_pod", "Pod/shop/web-2-a", params, "k");
+    let shown = world.gate.dry_run(ctx(Mode::Approve), evict(Value::Null)).await.unwrap();
+    let killed = world.run_in(Mode::Approve, approved(evict(json!({"grace_period_seconds": 0})), &shown.digest)).await.unwrap();
+    assert_eq!(killed.outcome, NeedsApproval);
+    assert_eq!(world.run_in(Mode::Approve, approved(evict(json!({})), &shown.digest)).await.unwrap().outcome, Applied);
 }
 
 #[tokio::test]

@@ -46,6 +46,12 @@ impl World {
         around(self.kube.clone(), &self.clock, &self.ledger, &self.cluster, config)
     }
 
+    /// The same after a restart with a configured mode.
+    pub fn restarted_at_most(&self, mode: Mode) -> GatedExecutor {
+        let gate = self.restarted(GateConfig::default());
+        GatedExecutor::clone(&gate).at_most(mode)
+    }
+
     pub async fn run(&self, request: ActionRequest) -> Result<Execution> {
         self.run_in(Mode::Auto, ask(request)).await
     }
