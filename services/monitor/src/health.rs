@@ -151,7 +151,8 @@ mod tests {
     fn the_report_is_plain_json() {
         let check = CheckResult { name: "ledger".into(), status: Status::Failing, text: "closed".into(), latency_ms: 1.5 };
         let json = serde_json::to_value(HealthReport { status: Status::Failing, checks: vec![check] }).unwrap();
-        let expected = serde_json::json!({"status": "failing", "checks": [{"name": "ledger", "status": "failing", "text": "closed", "latency_ms": 1.5}]});
+        let expected =
+            serde_json::json!({"status": "failing", "checks": [{"name": "ledger", "status": "failing", "text": "closed", "latency_ms": 1.5}]});
         assert_eq!(json, expected);
     }
 }

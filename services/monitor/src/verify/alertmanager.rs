@@ -32,7 +32,8 @@ impl Alertmanager {
     pub(super) async fn firing(&self, alert_name: &str) -> Result<Vec<ActiveAlert>> {
         let no_client = || Error::new(ErrorKind::Unavailable, OPERATION, "no http client; check the certificates of this machine");
         let request = self.client.as_ref().ok_or_else(no_client)?.get(self.url(alert_name)?);
-        let unavailable = |e: reqwest::Error| Error::new(ErrorKind::Unavailable, OPERATION, "alertmanager does not answer; check its url").source(e.without_url());
+        let unavailable =
+            |e: reqwest::Error| Error::new(ErrorKind::Unavailable, OPERATION, "alertmanager does not answer; check its url").source(e.without_url());
         let response = request.send().await.map_err(unavailable)?.error_for_status().map_err(unavailable)?;
         response.json().await.map_err(unavailable)
     }
@@ -59,7 +60,9 @@ pub(super) fn concerns(alert: &ActiveAlert, incident: &Incident) -> bool {
     }
     let pods = format!("{}-", incident.owner.name);
     let names = |(label, value): (&String, &String)| {
-        *value == incident.target.name || *value == incident.owner.name || (label == "pod" && incident.owner.kind != "Pod" && value.starts_with(&pods))
+        *value == incident.target.name
+            || *value == incident.owner.name
+            || (label == "pod" && incident.owner.kind != "Pod" && value.starts_with(&pods))
     };
     alert.labels.iter().any(names)
 }

@@ -1,7 +1,7 @@
 //! Whether what a run changed still stands.
 
 use kubernaut_core::{
-    model::{CheckOutcome, ExecutionOutcome, FieldChange, Object, ObjectRef, Run, StepState, VerificationCheck},
+    model::{CheckOutcome, ExecutionOutcome, FieldChange, Object, ObjectRef, Run, StepState, VerificationCheck, veil},
     port::ClusterRead,
     service::CallContext,
 };
@@ -56,8 +56,9 @@ fn drift(target: &ObjectRef, object: Option<&Object>, change: &FieldChange) -> O
         return same.then(|| format!("{target} is still the one from before"));
     }
     let Some(object) = object else { return Some(format!("{target} no longer exists")) };
-    let now = object.at(&change.path);
-    let set = change.after.as_ref().filter(|v| !v.is_null());
-    let shown = |v: Option<&Value>| v.map_or_else(|| "absent".to_owned(), Value::to_string);
+    // The run knows values of variables only as hidden, and nobody is told them here either.
+    let veiled = |value: Option<&Value>| value.filter(|v| !v.is_null()).map(|v| veil::field(&change.path, v));
+    let (now, set) = (veiled(object.at(&change.path)), veiled(change.after.as_ref()));
+    let shown = |v: Option<Value>| v.map_or_else(|| "absent".to_owned(), |v| v.to_string());
     (now != set).then(|| format!("{target} {} is {}, was set to {}: somebody changed it since", change.path, shown(now), shown(set)))
 }

@@ -7,6 +7,8 @@ use kubernaut_core::model::CheckOutcome;
 pub(super) enum State {
     /// The object says nothing about health.
     Silent,
+    /// It is not there any more, which is no fault if something else stands for it.
+    Gone,
     /// As it should be.
     Good,
     /// Good if it stays so, or on the way.
@@ -60,6 +62,10 @@ impl Finding {
         self
     }
 
+    pub(super) fn gone(text: impl Into<String>) -> Self {
+        Self::new(State::Gone, text)
+    }
+
     /// The worse of both, with the replicas of this one.
     pub(super) fn and(self, other: Self) -> Self {
         let crashing = self.crashing || other.crashing;
@@ -72,7 +78,7 @@ impl Finding {
         match self.state {
             State::Good => CheckOutcome::Pass,
             State::Settling | State::Bad => CheckOutcome::Fail,
-            State::Silent | State::Unreadable => CheckOutcome::Skip,
+            State::Silent | State::Gone | State::Unreadable => CheckOutcome::Skip,
         }
     }
 }

@@ -19,7 +19,11 @@ pub(super) type Baseline = BTreeMap<String, Before>;
 
 pub(super) fn baseline(findings: &BTreeMap<String, Finding>) -> Baseline {
     let readable = findings.iter().filter(|(_, f)| f.state != State::Unreadable);
-    readable.map(|(name, f)| (name.clone(), Before { available: f.available, healthy: f.state == State::Good, silent: f.state == State::Silent })).collect()
+    readable
+        .map(|(name, f)| {
+            (name.clone(), Before { available: f.available, healthy: f.state == State::Good, silent: matches!(f.state, State::Silent | State::Gone) })
+        })
+        .collect()
 }
 
 /// Whether everything that says anything looked healthy before.

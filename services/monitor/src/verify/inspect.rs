@@ -60,19 +60,30 @@ impl Inspector<'_> {
         match self.cluster.get(self.ctx.clone(), reference.clone()).await {
             Ok(Some(object)) => self.judge(&object).await.unwrap_or_else(|error| unreadable(reference, &error)),
             // A controller replaces its pods, so that one of them is gone says nothing; what is missing otherwise is missing.
-            Ok(None) if reference.kind == "Pod" || reference.kind == "ReplicaSet" => Finding::silent(format!("{reference} is gone")),
+            Ok(None) if reference.kind == "Pod" || reference.kind == "ReplicaSet" => Finding::gone(format!("{reference} is gone")),
             Ok(None) => Finding::bad(format!("{reference} does not exist")),
             Err(error) => unreadable(reference, &error),
         }
     }
 
     async fn judge(&self, object: &Object) -> Result<Finding, Error> {
+        // What is on its way out may look well until its last moment, and its alert ends with it.
+        if object.at("/metadata/deletionTimestamp").is_some() {
+            let name = object.reference();
+            return Ok(if object.kind() == "Pod" {
+                Finding::gone(format!("{name} is ending"))
+            } else {
+                Finding::settling(format!("{name} is being deleted"))
+            });
+        }
         if let Some(finding) = workload::controller(object) {
             return Ok(finding.and(pods::all(&self.pods_of(object).await?, &self.stability)));
         }
         match object.kind() {
             // Its controller is judged, with all its pods; this one may be on its way out.
-            "Pod" if self.owner_stands_for_pods && object.controller().is_some() => Ok(Finding::silent(format!("{} belongs to a controller", object.reference()))),
+            "Pod" if self.owner_stands_for_pods && object.controller().is_some() => {
+                Ok(Finding::silent(format!("{} belongs to a controller", object.reference())))
+            }
             "Pod" => Ok(pods::one(object, &self.stability)),
             "Job" => self.job(object).await,
             "CronJob" => self.cron_job(object).await,

@@ -143,7 +143,9 @@ async fn an_object_that_says_nothing_is_judged_by_the_alert_alone() {
     let cluster = ObjectsCluster::at(now());
     cluster.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf", "namespace": "shop"}}));
     let look = |cluster: ObjectsCluster, firing| async move {
-        look_at(&cluster, incident("ConfigMap/shop/conf", firing), run("patch_configmap", "ConfigMap/shop/conf", vec![]), true, Value::Null).await.verdict
+        look_at(&cluster, incident("ConfigMap/shop/conf", firing), run("patch_configmap", "ConfigMap/shop/conf", vec![]), true, Value::Null)
+            .await
+            .verdict
     };
     assert_eq!(look(cluster.clone(), 0).await, Verdict::Effective);
     assert_eq!(look(cluster.recorded(), 1).await, Verdict::Unknown, "neither object nor alert says anything");
@@ -152,7 +154,8 @@ async fn an_object_that_says_nothing_is_judged_by_the_alert_alone() {
 #[tokio::test]
 async fn a_field_that_somebody_changed_since_is_for_a_person_to_judge() {
     let cluster = healthy();
-    let change = |after: &str| FieldChange { path: "/spec/template/spec/containers/0/image".into(), before: Some(json!("i:2")), after: Some(json!(after)) };
+    let change =
+        |after: &str| FieldChange { path: "/spec/template/spec/containers/0/image".into(), before: Some(json!("i:2")), after: Some(json!(after)) };
     let look = |after| look_at(&cluster, incident(WEB, 0), run("rollback_deployment", WEB, vec![change(after)]), true, Value::Null);
     assert_eq!(look("i:1").await.verdict, Verdict::Effective);
     let drifted = look("i:0").await;
@@ -200,11 +203,9 @@ async fn a_node_is_well_if_ready_and_open_unless_the_run_closed_it() {
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "spec": {"unschedulable": unschedulable},
             "status": {"conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}]}})
     };
-    for (unschedulable, action, expected) in [
-        (false, "uncordon_node", Verdict::Effective),
-        (true, "uncordon_node", Verdict::Ineffective),
-        (true, "cordon_node", Verdict::Effective),
-    ] {
+    for (unschedulable, action, expected) in
+        [(false, "uncordon_node", Verdict::Effective), (true, "uncordon_node", Verdict::Ineffective), (true, "cordon_node", Verdict::Effective)]
+    {
         cluster.put(node(unschedulable));
         let look = look_at(&cluster, incident("Node/n1", 0), run(action, "Node/n1", vec![]), true, Value::Null).await;
         assert_eq!(look.verdict, expected, "{action} {unschedulable}: {:?}", look.checks);
@@ -236,7 +237,9 @@ fn the_last_look_is_never_pending_and_harm_is_never_hidden() {
                 assert_ne!(score::verdict(&checks, last), Verdict::Pending);
                 assert_eq!(score::verdict(&checks, score::Facts { harmed: true, ..last }), Verdict::Harmful);
                 let effective = score::verdict(&checks, last) == Verdict::Effective;
-                let failing = alerted == CheckOutcome::Fail || drifted == CheckOutcome::Fail || matches!(health, State::Settling | State::Bad | State::Unreadable);
+                let failing = alerted == CheckOutcome::Fail
+                    || drifted == CheckOutcome::Fail
+                    || matches!(health, State::Settling | State::Bad | State::Unreadable);
                 assert!(!(effective && failing), "{health:?} {alerted:?} {drifted:?}");
             }
         }
@@ -251,7 +254,8 @@ async fn alertmanager(body: &'static str) -> (url::Url, tokio::task::JoinHandle<
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut request = vec![0; 4096];
         let read = socket.read(&mut request).await.unwrap();
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        let answer =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
         socket.write_all(answer.as_bytes()).await.unwrap();
         String::from_utf8_lossy(&request[..read]).lines().next().unwrap_or_default().to_owned()
     });
@@ -291,4 +295,45 @@ async fn without_an_answer_from_alertmanager_the_sender_is_believed() {
 fn seconds_between_times_never_underflow() {
     assert_eq!(seconds(at(10), at(5)), 0);
     assert_eq!(seconds(at(5), at(5).checked_add(SignedDuration::from_secs(7)).unwrap()), 7);
+}
+
+#[tokio::test]
+async fn an_alert_that_ended_with_its_object_proves_nothing() {
+    let look = |cluster: ObjectsCluster, target: &'static str| async move {
+        let look = |last| look_at(&cluster, incident(target, 0), run("label_node", "Node/n1", vec![]), last, Value::Null);
+        (look(false).await.verdict, look(true).await.verdict)
+    };
+    let node = || {
+        let cluster = ObjectsCluster::at(now());
+        cluster.put(
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
+        );
+        cluster
+    };
+    let bare = "Pod/shop/web-1";
+    let alone = look_at(&ObjectsCluster::at(now()), incident(bare, 0), run("restart_pod", bare, vec![]), true, Value::Null).await;
+    assert_eq!(alone.verdict, Verdict::Unknown, "{:?}", alone.checks);
+    assert_eq!(look(node(), bare).await.1, Verdict::Effective, "what was changed stands for it");
+    let terminating = healthy();
+    let mut web = deployment(1, 1, 1);
+    web["metadata"]["deletionTimestamp"] = json!(now());
+    terminating.put(web);
+    assert_eq!(both(&terminating, 0).await, (Verdict::Pending, Verdict::Ineffective));
+}
+
+#[tokio::test]
+async fn a_hidden_value_neither_counts_as_changed_nor_is_told() {
+    let path = "/spec/template/spec/containers/0/env";
+    let set = |value: &str| json!([{"name": "PASSWORD", "value": value}]);
+    let change = |after: Value| vec![FieldChange { path: path.into(), before: None, after: Some(after) }];
+    let cluster = healthy();
+    let mut web = deployment(1, 1, 1);
+    web["spec"]["template"]["spec"]["containers"][0]["env"] = set("s3cret");
+    cluster.put(web);
+    let look = look_at(&cluster, incident(WEB, 0), run("patch_env", WEB, change(set("(hidden)"))), false, Value::Null).await;
+    assert_eq!(look.verdict, Verdict::Effective, "{:?}", look.checks);
+    let look =
+        look_at(&cluster, incident(WEB, 0), run("patch_env", WEB, change(json!([{"name": "OTHER", "value": "(hidden)"}]))), false, Value::Null).await;
+    assert_eq!(look.verdict, Verdict::Pending, "another variable than was set");
+    assert!(!format!("{look:?}").contains("s3cret"));
 }
