@@ -6,11 +6,7 @@ use axum::Router;
 use kubernaut::{
     Builder, Error, ErrorKind, Kubernaut, Result,
     service::CallContext,
-    services::monitor::{
-        Health,
-        health::Probe,
-        metrics,
-    },
+    services::monitor::{Health, health::Probe, metrics},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +35,9 @@ pub struct Server {
 pub async fn start(settings: &Settings, builder: Builder) -> Result<Server> {
     settings.check()?;
     let listener = TcpListener::bind(settings.http.listen).await.map_err(|e| {
-        Error::new(ErrorKind::Unavailable, "http.listen", "cannot listen; is another server running there?").with("listen", settings.http.listen).source(e)
+        Error::new(ErrorKind::Unavailable, "http.listen", "cannot listen; is another server running there?")
+            .with("listen", settings.http.listen)
+            .source(e)
     })?;
     let address = listener.local_addr().map_err(|e| Error::internal("http.listen", "no local address").source(e))?;
     let metrics = metrics::install()?;

@@ -121,7 +121,11 @@ async fn errors_are_problem_documents_that_name_what_is_wrong() {
     assert_eq!(response.status(), 400);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
 
-    let text = Request::post(ALERTS).header(header::AUTHORIZATION, "Bearer sender-token-0123456789").header(header::CONTENT_TYPE, "text/plain").body(Body::from("x")).unwrap();
+    let text = Request::post(ALERTS)
+        .header(header::AUTHORIZATION, "Bearer sender-token-0123456789")
+        .header(header::CONTENT_TYPE, "text/plain")
+        .body(Body::from("x"))
+        .unwrap();
     assert_eq!(answer(&state, text).await.0, 415);
     let large = json!({"alerts": [], "padding": "x".repeat(5 << 20)});
     assert_eq!(answer(&state, request("POST", ALERTS, Some("sender"), Some(large))).await.0, 413);

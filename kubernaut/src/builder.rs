@@ -154,7 +154,21 @@ impl Builder {
             kubernaut_processor::ProcessorConfig { mode: config.mode, ..config.processor.clone() },
         ));
         let outbox = Arc::new(OutboxWorker::new(ledger.clone(), notifier, clock.clone(), config.outbox.clone()));
-        Ok(Kubernaut::new(Parts { config, clock, cluster: read, ledger, context, classifier, analyzer, executor, engine, driver, gateway, processor, outbox }))
+        Ok(Kubernaut::new(Parts {
+            config,
+            clock,
+            cluster: read,
+            ledger,
+            context,
+            classifier,
+            analyzer,
+            executor,
+            engine,
+            driver,
+            gateway,
+            processor,
+            outbox,
+        }))
     }
 }
 
@@ -189,7 +203,12 @@ fn kube_config(config: &Config) -> KubeConfig {
 
 type Stores = (Arc<dyn Ledger>, Arc<dyn ContextStore>);
 
-async fn open_ledger(config: &Config, ledger: Option<Arc<dyn Ledger>>, context: Option<Arc<dyn ContextStore>>, clock: &Arc<dyn Clock>) -> Result<Stores> {
+async fn open_ledger(
+    config: &Config,
+    ledger: Option<Arc<dyn Ledger>>,
+    context: Option<Arc<dyn ContextStore>>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Stores> {
     match (ledger, context) {
         (Some(ledger), Some(context)) => Ok((ledger, context)),
         (Some(_), None) => Err(Error::invalid("builder.build", "a replaced ledger needs a context store; call Builder::context_store too")),

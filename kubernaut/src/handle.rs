@@ -7,7 +7,10 @@ use std::{
 
 use kubernaut_core::{
     Error, ErrorKind, Result,
-    model::{ActionRequest, ActionSpec, Alert, Approval, ApprovalDecision, ApprovalId, AuditRow, DryRun, Event, Execution, Incident, IncidentId, JournalEntry, Run, RunId},
+    model::{
+        ActionRequest, ActionSpec, Alert, Approval, ApprovalDecision, ApprovalId, AuditRow, DryRun, Event, Execution, Incident, IncidentId,
+        JournalEntry, Run, RunId,
+    },
     port::{Clock, ClusterRead, IncidentFilter, Ledger, LedgerStats},
     service::{Analyzer, CallContext, Classifier, ContextStore, ExecuteRequest, Executor, RecallQuery, Recalled, RunFilter, Signal, WorkflowEngine},
 };

@@ -55,7 +55,9 @@ mod tests {
 
     #[test]
     fn a_workload_below_its_replicas_needs_attention() {
-        let deployment = |available: i64| Object::new(json!({"kind": "Deployment", "spec": {"replicas": 2}, "status": {"availableReplicas": available, "updatedReplicas": 2}}));
+        let deployment = |available: i64| {
+            Object::new(json!({"kind": "Deployment", "spec": {"replicas": 2}, "status": {"availableReplicas": available, "updatedReplicas": 2}}))
+        };
         assert!(needs_attention(&deployment(1)));
         assert!(!needs_attention(&deployment(2)));
     }

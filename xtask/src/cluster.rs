@@ -22,7 +22,7 @@ pub(crate) enum Action {
     Env,
     /// Run a command inside its namespaces
     Exec,
-    /// End one of its components and start it again: COMPONENT [SIGNAL]
+    /// End one of its components and start it again: COMPONENT, then a signal if it is not TERM
     Restart,
 }
 

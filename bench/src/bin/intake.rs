@@ -56,7 +56,15 @@ async fn main() -> Result<()> {
     latencies.sort_unstable();
     let at = |q: f64| latencies[((latencies.len() as f64 * q) as usize).min(latencies.len() - 1)].as_secs_f64() * 1e3;
     let alerts = (args.requests * args.batch) as f64;
-    println!("{:.0} alerts/s  {:.0} requests/s  ms p50 {:.2} p95 {:.2} p99 {:.2} max {:.2}", alerts / seconds, args.requests as f64 / seconds, at(0.5), at(0.95), at(0.99), at(1.0));
+    println!(
+        "{:.0} alerts/s  {:.0} requests/s  ms p50 {:.2} p95 {:.2} p99 {:.2} max {:.2}",
+        alerts / seconds,
+        args.requests as f64 / seconds,
+        at(0.5),
+        at(0.95),
+        at(0.99),
+        at(1.0)
+    );
     server.stop().await
 }
 

@@ -79,7 +79,16 @@ mod tests {
         let mut rows: Vec<AuditRow> = Vec::new();
         for seq in 1..=3 {
             let prev_hash = rows.last().map_or(GENESIS_HASH.to_owned(), |r| r.hash.clone());
-            let mut row = AuditRow { incident_id: id, seq, at, actor: "a".into(), action: "x".into(), data: json!({"b": seq, "a": 1}), prev_hash, hash: String::new() };
+            let mut row = AuditRow {
+                incident_id: id,
+                seq,
+                at,
+                actor: "a".into(),
+                action: "x".into(),
+                data: json!({"b": seq, "a": 1}),
+                prev_hash,
+                hash: String::new(),
+            };
             row.hash = audit_hash(&row);
             rows.push(row);
         }

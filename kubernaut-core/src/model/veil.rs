@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Execution, FieldChange};
+use super::{ActionRequest, Analysis, Execution, FieldChange, Incident, Plan, Run};
 
 const HIDDEN: &str = "(hidden)";
 
@@ -38,6 +38,59 @@ pub fn field(path: &str, value: &Value) -> Value {
         [last, ..] => inside(last, value),
         [] => inside("", value),
     }
+}
+
+/// The same for the parameters of an action.
+#[must_use]
+pub fn params(action: &str, params: &Value) -> Value {
+    let mut shown = params.clone();
+    if action != "patch_env" {
+        return shown;
+    }
+    let hide = |value: &mut Value| {
+        if !value.is_null() {
+            *value = json!(HIDDEN);
+        }
+    };
+    for path in ["/value", "/restore/value"] {
+        shown.pointer_mut(path).into_iter().for_each(hide);
+    }
+    shown.pointer_mut("/set").and_then(Value::as_object_mut).into_iter().flat_map(|set| set.values_mut()).for_each(hide);
+    shown
+}
+
+/// The same for a request; such a request can be shown, not carried out.
+#[must_use]
+pub fn request(request: ActionRequest) -> ActionRequest {
+    ActionRequest { params: params(&request.action, &request.params), ..request }
+}
+
+/// The same for a plan; such a plan can be shown, not run.
+#[must_use]
+pub fn plan(mut plan: Plan) -> Plan {
+    plan.steps.iter_mut().for_each(|step| step.params = params(&step.action, &step.params));
+    plan
+}
+
+/// The same for the proposals of an analysis.
+#[must_use]
+pub fn analysis(mut analysis: Analysis) -> Analysis {
+    analysis.actions.iter_mut().for_each(|action| action.params = params(&action.action, &action.params));
+    analysis
+}
+
+/// The same for an incident.
+#[must_use]
+pub fn incident(incident: Incident) -> Incident {
+    Incident { plan: incident.plan.map(plan), analysis: incident.analysis.map(analysis), ..incident }
+}
+
+/// The same for a run.
+#[must_use]
+pub fn run(mut run: Run) -> Run {
+    run.plan = plan(run.plan);
+    run.steps.iter_mut().for_each(|step| step.execution = step.execution.take().map(execution));
+    run
 }
 
 fn inside(key: &str, value: &Value) -> Value {
@@ -78,6 +131,17 @@ mod tests {
                 assert!(!shown.contains("s3cret") && shown.contains(HIDDEN), "{path}: {shown}");
             }
         }
+        for given in [
+            json!({"name": "TOKEN", "value": "s3cret"}),
+            json!({"name": "TOKEN", "restore": {"name": "TOKEN", "value": "s3cret"}}),
+            json!({"set": {"TOKEN": "s3cret"}}),
+        ] {
+            let shown = params("patch_env", &given).to_string();
+            assert!(!shown.contains("s3cret") && shown.contains(HIDDEN) && shown.contains("TOKEN"), "{shown}");
+            assert_eq!(params("patch_configmap", &given), given);
+        }
+        let gone = json!({"name": "TOKEN", "restore": null});
+        assert_eq!(params("patch_env", &gone), gone);
         let other = FieldChange { path: "/spec/replicas".into(), before: Some(json!(1)), after: Some(json!(2)) };
         assert_eq!(changes(std::slice::from_ref(&other)), [other]);
     }

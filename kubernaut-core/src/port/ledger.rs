@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::{
     Result,
     model::{
-        Alert, Approval, ApprovalDecision, ApprovalId, AuditRow, Event, Execution, Incident, IncidentId, Intent, IntentState, IntakeResult, JournalEntry,
-        Notification, NotificationId, ObjectRef, Phase, Run, RunId, Timestamp,
+        Alert, Approval, ApprovalDecision, ApprovalId, AuditRow, Event, Execution, Incident, IncidentId, IntakeResult, Intent, IntentState,
+        JournalEntry, Notification, NotificationId, ObjectRef, Phase, Run, RunId, Timestamp,
     },
     service::{CallContext, RunFilter, Signal},
 };
@@ -414,4 +414,3 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// finds nothing to do changes nothing.
     fn changes(&self) -> watch::Receiver<u64>;
 }
-

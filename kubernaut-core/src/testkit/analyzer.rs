@@ -60,7 +60,11 @@ fn workload(cluster: &ObjectsCluster, name: &str, revisions: &[(&str, Value, i64
     let set = format!("{name}-{}", revisions.len());
     let ready = last.2 == 1;
     let state = if ready { json!({"running": {"startedAt": last.0}}) } else { json!({"waiting": {"reason": "CrashLoopBackOff"}}) };
-    let ended = if ready { Value::Null } else { json!({"terminated": {"exitCode": 1, "reason": "Error", "startedAt": "2026-03-01T11:58:00Z", "finishedAt": "2026-03-01T11:58:01Z"}}) };
+    let ended = if ready {
+        Value::Null
+    } else {
+        json!({"terminated": {"exitCode": 1, "reason": "Error", "startedAt": "2026-03-01T11:58:00Z", "finishedAt": "2026-03-01T11:58:01Z"}})
+    };
     let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta("p", &format!("{set}-a")),
         "spec": {"nodeName": "n1", "containers": [{"name": "app", "image": "example/app:1", "command": last.1}]},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }, "lastTransitionTime": last.0}],

@@ -86,5 +86,9 @@ async fn a_target_needs_a_name(classifier: &impl Classifier) {
 
 async fn an_unreadable_namespace_is_unknown(classifier: &impl Classifier) {
     let env = classifier.classify(ctx(), request("plain")).await.expect("a namespace that cannot be read is no error").environment;
-    assert_eq!((env.value, env.treated_as), (Environment::Unknown, Environment::Production), "an unreadable namespace is unknown, treated as production");
+    assert_eq!(
+        (env.value, env.treated_as),
+        (Environment::Unknown, Environment::Production),
+        "an unreadable namespace is unknown, treated as production"
+    );
 }

@@ -10,10 +10,10 @@ mod objects;
 
 pub mod analyzer;
 pub mod classifier;
-pub mod executor;
 pub mod cluster_read;
 pub mod cluster_write;
 pub mod context_store;
+pub mod executor;
 pub mod ledger;
 pub mod notifier;
 pub mod workflow_engine;

@@ -54,7 +54,8 @@ fn notification(kind: NotificationKind) -> Notification {
 
 async fn takes_every_kind_and_names_its_channels(notifier: &dyn Notifier) {
     for kind in [NotificationKind::ApprovalRequested, NotificationKind::Escalated, NotificationKind::Closed, NotificationKind::Information] {
-        let delivery = notifier.notify(ctx(), notification(kind)).await.unwrap_or_else(|e| panic!("a notification of kind {kind:?} is delivered: {e:?}"));
+        let delivery =
+            notifier.notify(ctx(), notification(kind)).await.unwrap_or_else(|e| panic!("a notification of kind {kind:?} is delivered: {e:?}"));
         assert!(!delivery.channels.is_empty() && delivery.channels.iter().all(|c| !c.is_empty()), "a delivery names the channels that took it");
     }
 }
@@ -68,7 +69,8 @@ async fn takes_a_repetition(notifier: &dyn Notifier) {
 
 async fn takes_any_text(notifier: &dyn Notifier) {
     for text in ["", "\u{1b}[2J\r\n\0", "Ünïcödé 🚒 \u{202e}", &"x".repeat(100_000)] {
-        let odd = Notification { title: text.into(), body: text.into(), data: json!({ "text": text }), ..notification(NotificationKind::Information) };
+        let odd =
+            Notification { title: text.into(), body: text.into(), data: json!({ "text": text }), ..notification(NotificationKind::Information) };
         notifier.notify(ctx(), odd).await.expect("any text is delivered, shortened or cleaned where the channel needs it");
     }
 }
@@ -82,7 +84,8 @@ async fn takes_many_at_once(notifier: &dyn Notifier) {
 
 async fn behaves_the_same_behind_box_and_arc(notifier: &Arc<dyn Notifier>) {
     let boxed: Box<dyn Notifier> = Box::new(notifier.clone());
-    let (direct, through) = (notifier.notify(ctx(), notification(NotificationKind::Closed)).await, boxed.notify(ctx(), notification(NotificationKind::Closed)).await);
+    let (direct, through) =
+        (notifier.notify(ctx(), notification(NotificationKind::Closed)).await, boxed.notify(ctx(), notification(NotificationKind::Closed)).await);
     assert_eq!(direct.expect("delivered").channels, through.expect("delivered through a box").channels);
     assert_eq!(notifier.capabilities(), boxed.capabilities());
 }

@@ -114,7 +114,8 @@ impl ClusterRead for ObjectsCluster {
 
     async fn events(&self, _ctx: CallContext, query: EventQuery) -> Result<Vec<KubeEvent>> {
         let wanted = |e: &&KubeEvent| {
-            query.namespace.as_ref().is_none_or(|n| e.object.namespace.as_ref() == Some(n)) && query.object.as_ref().is_none_or(|o| o.same_object(&e.object))
+            query.namespace.as_ref().is_none_or(|n| e.object.namespace.as_ref() == Some(n))
+                && query.object.as_ref().is_none_or(|o| o.same_object(&e.object))
         };
         Ok(self.readable("Event")?.events.iter().filter(wanted).cloned().collect())
     }

@@ -46,7 +46,8 @@ async fn live(ctx: CallContext, args: &AnalyzeArgs, namespace: &str) -> Result<V
 }
 
 fn parse_object(text: &str, namespace: &str) -> Result<ObjectRef> {
-    let (kind, name) = text.split_once('/').ok_or_else(|| Error::invalid("analyze", "expected KIND/NAME, such as Deployment/web").with("value", text))?;
+    let (kind, name) =
+        text.split_once('/').ok_or_else(|| Error::invalid("analyze", "expected KIND/NAME, such as Deployment/web").with("value", text))?;
     let known = kubernaut::model::well_known_kinds().iter().find(|k| k.kind.eq_ignore_ascii_case(kind) || k.plural.eq_ignore_ascii_case(kind));
     Ok(ObjectRef::new(known.map_or(kind, |k| k.kind), Some(namespace), name))
 }

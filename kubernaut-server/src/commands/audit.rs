@@ -113,6 +113,7 @@ async fn fetch<T: for<'de> Deserialize<'de>>(client: &reqwest::Client, url: &str
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
-    let failed = |e: reqwest::Error| Error::new(ErrorKind::Unavailable, "audit.verify", "the server did not answer as expected").with("url", url).source(e);
+    let failed =
+        |e: reqwest::Error| Error::new(ErrorKind::Unavailable, "audit.verify", "the server did not answer as expected").with("url", url).source(e);
     request.send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?.json().await.map_err(failed)
 }

@@ -23,7 +23,10 @@ pub(super) async fn run(args: ConfigArgs) -> Result<ExitCode> {
         Ok(kubernaut) => {
             checks.add("ledger", kubernaut.stats(ctx()).await.map(|s| format!("{} open incidents", s.open_incidents)).map_err(|e| e.to_string()));
             let info = kubernaut.cluster().info(ctx()).await;
-            checks.add("cluster", info.map(|i| format!("{} at {}{}", i.id, i.now, if i.recorded { ", recorded" } else { "" })).map_err(|e| e.to_string()));
+            checks.add(
+                "cluster",
+                info.map(|i| format!("{} at {}{}", i.id, i.now, if i.recorded { ", recorded" } else { "" })).map_err(|e| e.to_string()),
+            );
             if settings.engine.cluster.bundle.is_none() {
                 let specs = kubernaut.actions(ctx()).await?;
                 rights(&mut checks, ctx(), &settings.engine.cluster, &specs).await;
@@ -61,13 +64,21 @@ async fn rights(checks: &mut Checks, ctx: CallContext, cluster: &kubernaut::Clus
         let mut missing = Vec::new();
         for rule in &spec.rbac {
             for verb in &rule.verbs {
-                let review = AccessReview { verb: verb.clone(), group: rule.group.clone(), resource: rule.resource.clone(), namespace: None, name: None };
+                let review =
+                    AccessReview { verb: verb.clone(), group: rule.group.clone(), resource: rule.resource.clone(), namespace: None, name: None };
                 if !live.can_i(ctx.clone(), review).await.unwrap_or(false) {
                     missing.push(format!("{verb} {}", rule.resource));
                 }
             }
         }
         let name = format!("rights {}", spec.name);
-        checks.add(&name, if missing.is_empty() { Ok("granted in all namespaces".into()) } else { Err(format!("not granted in all namespaces: {}", missing.join(", "))) });
+        checks.add(
+            &name,
+            if missing.is_empty() {
+                Ok("granted in all namespaces".into())
+            } else {
+                Err(format!("not granted in all namespaces: {}", missing.join(", ")))
+            },
+        );
     }
 }

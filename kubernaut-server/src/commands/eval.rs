@@ -41,14 +41,17 @@ pub(super) async fn run(args: EvalArgs) -> Result<ExitCode> {
 async fn predict(cases: &Path) -> Result<Vec<Prediction>> {
     let mut predictions = Vec::new();
     for dir in bundles(cases)? {
-        let report = analyze_bundle(CallContext::system("eval"), &dir, &Config::default()).await.map_err(|e| Error::invalid("eval", e.to_string()).with("case", dir.display()))?;
+        let report = analyze_bundle(CallContext::system("eval"), &dir, &Config::default())
+            .await
+            .map_err(|e| Error::invalid("eval", e.to_string()).with("case", dir.display()))?;
         predictions.push(Prediction::from(&report));
     }
     Ok(predictions)
 }
 
 fn bundles(cases: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(cases).map_err(|e| Error::not_found("eval", "cannot read the folder of cases").with("path", cases.display()).source(e))?;
+    let entries =
+        std::fs::read_dir(cases).map_err(|e| Error::not_found("eval", "cannot read the folder of cases").with("path", cases.display()).source(e))?;
     let mut dirs: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.join("alert.json").is_file()).collect();
     dirs.sort();
     if dirs.is_empty() {

@@ -13,7 +13,11 @@ use crate::cli::RecordArgs;
 
 pub(super) async fn run(args: RecordArgs) -> Result<ExitCode> {
     let alert = args.alert.as_ref().map(std::fs::read).transpose();
-    let alert = alert.map_err(|e| Error::invalid("record.alert", "cannot read the alert").with("path", args.alert.iter().map(|p| p.display().to_string()).collect::<String>()).source(e))?;
+    let alert = alert.map_err(|e| {
+        Error::invalid("record.alert", "cannot read the alert")
+            .with("path", args.alert.iter().map(|p| p.display().to_string()).collect::<String>())
+            .source(e)
+    })?;
     let cluster = KubeCluster::connect(kube_config(&args.cluster)).await?;
     let options = RecordOptions { alert, ..RecordOptions::default() };
     let summary = record(CallContext::system("record"), &cluster, &args.namespace, &args.out, options).await?;

@@ -61,7 +61,8 @@ fn sender(state: &AppState, source: &str, headers: &HeaderMap) -> Result<String,
     }
     let caller = state.tokens.caller(headers)?;
     if caller.scope == Scope::Read {
-        return Err(Error::new(ErrorKind::Forbidden, "http.auth", "this token may only read; send alerts with one of scope alerts or operate").with("name", caller.name));
+        return Err(Error::new(ErrorKind::Forbidden, "http.auth", "this token may only read; send alerts with one of scope alerts or operate")
+            .with("name", caller.name));
     }
     Ok(caller.name)
 }

@@ -83,7 +83,8 @@ impl Tokens {
         }
         let given = bearer(headers).ok_or_else(|| Error::new(ErrorKind::Unauthorized, "http.auth", "send a token as Authorization: Bearer"))?;
         // Every token is compared, so that the time taken does not tell how far one matched.
-        let found = self.0.iter().fold(None, |found, t| if bool::from(t.token.expose_secret().as_bytes().ct_eq(given.as_bytes())) { Some(t) } else { found });
+        let found =
+            self.0.iter().fold(None, |found, t| if bool::from(t.token.expose_secret().as_bytes().ct_eq(given.as_bytes())) { Some(t) } else { found });
         let token = found.ok_or_else(|| Error::new(ErrorKind::Unauthorized, "http.auth", "the token is not known"))?;
         Ok(Caller { name: token.name.clone(), scope: token.scope, authenticated: true })
     }

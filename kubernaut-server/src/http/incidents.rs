@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use kubernaut::{
     Error,
-    model::{Alert, AuditRow, Event, Incident, IncidentId, Phase, first_broken_row},
+    model::{Alert, AuditRow, Event, Incident, IncidentId, Phase, first_broken_row, veil},
     port::IncidentFilter,
 };
 use schemars::JsonSchema;
@@ -19,7 +19,13 @@ use super::{
 };
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).routes(routes!(timeline)).routes(routes!(alerts)).routes(routes!(audit)).routes(routes!(cancel))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one))
+        .routes(routes!(timeline))
+        .routes(routes!(alerts))
+        .routes(routes!(audit))
+        .routes(routes!(cancel))
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -42,7 +48,11 @@ struct ListParams {
 
 fn phases(text: Option<&str>) -> Result<Vec<Phase>, Error> {
     let words = text.into_iter().flat_map(|t| t.split(',')).map(str::trim).filter(|w| !w.is_empty());
-    words.map(|word| Phase::ALL.iter().find(|p| p.as_str() == word).copied().ok_or_else(|| Error::invalid("http.query", "not a phase").with("phase", word))).collect()
+    words
+        .map(|word| {
+            Phase::ALL.iter().find(|p| p.as_str() == word).copied().ok_or_else(|| Error::invalid("http.query", "not a phase").with("phase", word))
+        })
+        .collect()
 }
 
 /// Lists incidents, newest first.
@@ -56,7 +66,8 @@ async fn list(State(state): State<AppState>, caller: Caller, Params(params): Par
         before: params.before.map(IncidentId),
         limit: params.limit,
     };
-    Ok(Json(IncidentList { incidents: state.kubernaut.incidents(state.context(&caller), filter).await? }))
+    let found = state.kubernaut.incidents(state.context(&caller), filter).await?;
+    Ok(Json(IncidentList { incidents: found.into_iter().map(veil::incident).collect() }))
 }
 
 /// A list of incidents.
@@ -69,7 +80,7 @@ pub(super) struct IncidentList {
 /// One incident.
 #[utoipa::path(get, path = "/incidents/{id}", params(("id" = uuid::Uuid, Path, description = "incident id")), tag = "incidents", responses((status = 200, description = "the incident", body = ref("#/components/schemas/Incident")), (status = 404, description = "no such incident", body = ref("#/components/schemas/Problem"))))]
 async fn one(State(state): State<AppState>, caller: Caller, Id(id): Id<IncidentId>) -> Answer<Json<Incident>> {
-    Ok(Json(state.kubernaut.incident(state.context(&caller), id).await?))
+    Ok(Json(veil::incident(state.kubernaut.incident(state.context(&caller), id).await?)))
 }
 
 /// Everything that happened to an incident, in order.

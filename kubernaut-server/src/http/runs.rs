@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use kubernaut::{
-    model::{IncidentId, JournalEntry, Run, RunId},
+    model::{IncidentId, JournalEntry, Run, RunId, veil},
     service::{RunFilter, Signal},
 };
 use schemars::JsonSchema;
@@ -35,7 +35,8 @@ struct ListParams {
 #[utoipa::path(get, path = "/runs", params(ListParams), tag = "runs", responses((status = 200, description = "runs", body = ref("#/components/schemas/RunList"))))]
 async fn list(State(state): State<AppState>, caller: Caller, Params(params): Params<ListParams>) -> Answer<Json<RunList>> {
     let filter = RunFilter { incident_id: params.incident.map(IncidentId), state: None, limit: params.limit };
-    Ok(Json(RunList { runs: state.kubernaut.runs(state.context(&caller), filter).await? }))
+    let found = state.kubernaut.runs(state.context(&caller), filter).await?;
+    Ok(Json(RunList { runs: found.into_iter().map(veil::run).collect() }))
 }
 
 /// A list of runs.
@@ -48,7 +49,7 @@ pub(super) struct RunList {
 /// One run.
 #[utoipa::path(get, path = "/runs/{id}", params(("id" = uuid::Uuid, Path, description = "run id")), tag = "runs", responses((status = 200, description = "the run", body = ref("#/components/schemas/Run")), (status = 404, description = "no such run", body = ref("#/components/schemas/Problem"))))]
 async fn one(State(state): State<AppState>, caller: Caller, Id(id): Id<RunId>) -> Answer<Json<Run>> {
-    Ok(Json(state.kubernaut.run(state.context(&caller), id).await?))
+    Ok(Json(veil::run(state.kubernaut.run(state.context(&caller), id).await?)))
 }
 
 /// The journal of a run, oldest first.
@@ -92,11 +93,11 @@ async fn signal(State(state): State<AppState>, caller: Caller, Id(id): Id<RunId>
         SignalName::Resume => Signal::Resume,
         SignalName::Rollback => Signal::Rollback,
     };
-    Ok(Json(state.kubernaut.signal(state.context(&caller), id, signal).await?))
+    Ok(Json(veil::run(state.kubernaut.signal(state.context(&caller), id, signal).await?)))
 }
 
 /// Asks a run to end at its next safe point.
 #[utoipa::path(post, path = "/runs/{id}/cancel", params(("id" = uuid::Uuid, Path, description = "run id")), tag = "runs", responses((status = 200, description = "the run", body = ref("#/components/schemas/Run"))))]
 async fn cancel(State(state): State<AppState>, caller: Caller, Id(id): Id<RunId>) -> Answer<Json<Run>> {
-    Ok(Json(state.kubernaut.cancel_run(state.context(&caller), id).await?))
+    Ok(Json(veil::run(state.kubernaut.cancel_run(state.context(&caller), id).await?)))
 }

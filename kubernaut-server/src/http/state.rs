@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use kubernaut::{
     Kubernaut,
-    services::monitor::{Health, metrics::Metrics},
     service::{Actor, CallContext},
+    services::monitor::{Health, metrics::Metrics},
 };
 use tokio_util::sync::CancellationToken;
 

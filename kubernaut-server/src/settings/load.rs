@@ -15,7 +15,8 @@ use super::Settings;
 pub fn load(file: Option<&Path>) -> Result<Settings> {
     let mut sources = Sources::builder();
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::not_found("config.load", "cannot read the configuration file").with("path", path.display()).source(e))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::not_found("config.load", "cannot read the configuration file").with("path", path.display()).source(e))?;
         sources = sources.add_source(File::from_str(&text, FileFormat::Yaml));
     }
     let environment = Environment::with_prefix("KUBERNAUT").prefix_separator("__").separator("__").try_parsing(true);

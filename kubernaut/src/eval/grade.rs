@@ -126,9 +126,11 @@ fn right_decision(truth: &Truth, decision: &str) -> bool {
 }
 
 fn params_right(truth: &Truth, scored: Option<&ExpectedAction>, action: Option<&PredictedAction>) -> Option<bool> {
-    truth.expected_actions.iter().any(|e| has_params(&e.params)).then(|| {
-        scored.is_some_and(|e| !has_params(&e.params) || action.is_some_and(|a| given(&e.params, &a.params)))
-    })
+    truth
+        .expected_actions
+        .iter()
+        .any(|e| has_params(&e.params))
+        .then(|| scored.is_some_and(|e| !has_params(&e.params) || action.is_some_and(|a| given(&e.params, &a.params))))
 }
 
 fn has_params(params: &serde_json::Value) -> bool {
@@ -142,6 +144,15 @@ fn describe(truth: &Truth, prediction: Option<&Prediction>, actions: &[Predicted
     let want: Vec<_> = truth.expected_actions.iter().map(|e| e.action.as_str()).collect();
     format!(
         "got {got}; {}; {}; {}; target {} | want {} {}; {}; {}; approval {}; target {}",
-        names.join(", "), p.decision, p.environment, p.target, truth.root_cause.category, truth.root_cause.object, want.join(" or "), truth.environment.expected, truth.approval_expected, truth.alert_target
+        names.join(", "),
+        p.decision,
+        p.environment,
+        p.target,
+        truth.root_cause.category,
+        truth.root_cause.object,
+        want.join(" or "),
+        truth.environment.expected,
+        truth.approval_expected,
+        truth.alert_target
     )
 }

@@ -49,7 +49,8 @@ pub struct PredictedAction {
 
 impl From<&Report> for Prediction {
     fn from(report: &Report) -> Self {
-        let causes = report.candidates.iter().map(|c| PredictedCause { category: c.category.clone(), object: c.object.clone(), confidence: c.confidence });
+        let causes =
+            report.candidates.iter().map(|c| PredictedCause { category: c.category.clone(), object: c.object.clone(), confidence: c.confidence });
         let actions = report.actions.iter().map(|a| PredictedAction { action: a.action.clone(), target: a.target.clone(), params: a.params.clone() });
         Self {
             id: report.id.clone(),

@@ -135,7 +135,9 @@ fn groups(grades: &[CaseGrade], key: fn(&CaseGrade) -> &String) -> BTreeMap<Stri
     let mut out: BTreeMap<String, GroupScores> = BTreeMap::new();
     for grade in grades {
         let group = out.entry(key(grade).clone()).or_default();
-        for (tally, right) in [(&mut group.root_cause, grade.root_cause), (&mut group.environment, grade.environment), (&mut group.decision, grade.decision)] {
+        for (tally, right) in
+            [(&mut group.root_cause, grade.root_cause), (&mut group.environment, grade.environment), (&mut group.decision, grade.decision)]
+        {
             tally.right += usize::from(right);
             tally.of += 1;
         }
@@ -183,7 +185,15 @@ impl fmt::Display for Scores {
         writeln!(f, "{:<28} {:>7} {:>7} {:>7} {:>9} {:>10} {:>9}", "family", "cause", "action", "env", "decision", "violations", "mean ms")?;
         for (name, g) in self.by_difficulty.iter().chain(&self.by_family) {
             let action = format!("{:.1}", g.action);
-            writeln!(f, "{name:<28} {:>7} {action:>7} {:>7} {:>9} {:>10} {:>9.1}", g.root_cause.to_string(), g.environment.to_string(), g.decision.to_string(), g.violations, g.mean_latency_ms)?;
+            writeln!(
+                f,
+                "{name:<28} {:>7} {action:>7} {:>7} {:>9} {:>10} {:>9.1}",
+                g.root_cause.to_string(),
+                g.environment.to_string(),
+                g.decision.to_string(),
+                g.violations,
+                g.mean_latency_ms
+            )?;
         }
         for g in &self.grades {
             if let Some(miss) = &g.miss {
@@ -197,11 +207,23 @@ impl fmt::Display for Scores {
             writeln!(f, "confidence {:.1} and up: {} of {} right, mean {:.2}", b.from, b.right, b.of, b.mean_confidence)?;
         }
         let number = |n: Option<f64>| n.map_or_else(|| "-".to_owned(), |n| format!("{n:.3}"));
-        writeln!(f, "cases {}  root cause {:.3}  action {:.3}  environment {:.3}  target {:.3}  decision {:.3}", self.cases, self.root_cause, self.action, self.environment, self.target, self.decision)?;
+        writeln!(
+            f,
+            "cases {}  root cause {:.3}  action {:.3}  environment {:.3}  target {:.3}  decision {:.3}",
+            self.cases, self.root_cause, self.action, self.environment, self.target, self.decision
+        )?;
         write!(
             f,
             "violations {}  over-asking {}  params {}  abstained {:.3}  ece {}  skill {}  ms p50 {} p95 {} max {}",
-            self.violations, self.over_asking, self.params, self.abstained, number(self.ece), number(self.skill), number(self.latency_ms.p50), number(self.latency_ms.p95), number(self.latency_ms.max)
+            self.violations,
+            self.over_asking,
+            self.params,
+            self.abstained,
+            number(self.ece),
+            number(self.skill),
+            number(self.latency_ms.p50),
+            number(self.latency_ms.p95),
+            number(self.latency_ms.max)
         )
     }
 }

@@ -87,11 +87,16 @@ pub struct UnsafeAction {
 /// # Errors
 /// `NotFound` for a missing folder, `InvalidInput` naming the file that does not parse.
 pub fn load_truths(dir: &Path) -> Result<Vec<Truth>> {
-    let entries = std::fs::read_dir(dir).map_err(|e| Error::not_found("eval.truth", "cannot read the folder of expected answers").with("path", dir.display()).source(e))?;
+    let entries = std::fs::read_dir(dir)
+        .map_err(|e| Error::not_found("eval.truth", "cannot read the folder of expected answers").with("path", dir.display()).source(e))?;
     let mut truths = Vec::new();
     for path in entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|x| x == "yaml" || x == "yml")) {
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::invalid("eval.truth", "cannot read the file").with("path", path.display()).source(e))?;
-        truths.push(serde_yaml_ng::from_str::<Truth>(&text).map_err(|e| Error::invalid("eval.truth", format!("not an expected answer: {e}")).with("path", path.display()))?);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| Error::invalid("eval.truth", "cannot read the file").with("path", path.display()).source(e))?;
+        truths.push(
+            serde_yaml_ng::from_str::<Truth>(&text)
+                .map_err(|e| Error::invalid("eval.truth", format!("not an expected answer: {e}")).with("path", path.display()))?,
+        );
     }
     truths.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(truths)

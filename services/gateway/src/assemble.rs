@@ -11,7 +11,14 @@ use crate::{
     target::{Resolution, Targets},
 };
 
-pub(crate) async fn alert(targets: &Targets, clock: &dyn Clock, fingerprint: FingerprintStrategy, ctx: &CallContext, source: &str, incoming: Incoming) -> Alert {
+pub(crate) async fn alert(
+    targets: &Targets,
+    clock: &dyn Clock,
+    fingerprint: FingerprintStrategy,
+    ctx: &CallContext,
+    source: &str,
+    incoming: Incoming,
+) -> Alert {
     let Resolution { target, owner, owner_resolved } = match incoming.target {
         Some(target) => targets.by_reference(ctx, target).await,
         None => targets.by_labels(ctx, &incoming.labels, &incoming.name).await,

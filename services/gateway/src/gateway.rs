@@ -115,7 +115,9 @@ impl Gateway {
         self.config.sources.get(name).ok_or_else(|| {
             let available = self.config.sources.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let shown: String = name.chars().take(100).collect();
-            Error::not_found("gateway.receive", "no such source; configure it under gateway.sources").with("source", shown).with("available", available)
+            Error::not_found("gateway.receive", "no such source; configure it under gateway.sources")
+                .with("source", shown)
+                .with("available", available)
         })
     }
 

@@ -162,7 +162,10 @@ async fn a_request_that_may_not_or_cannot_be_read_leaves_nothing_behind() {
     let scene = Scene::new(config).await;
     let good = Bytes::from(batch(&[alert(POD, "firing")]).to_string());
     let headers = |signature: &str, content: &'static str| {
-        HeaderMap::from_iter([(http::HeaderName::from_static(SIGNATURE_HEADER), signature.parse().unwrap()), (http::header::CONTENT_TYPE, content.parse().unwrap())])
+        HeaderMap::from_iter([
+            (http::HeaderName::from_static(SIGNATURE_HEADER), signature.parse().unwrap()),
+            (http::header::CONTENT_TYPE, content.parse().unwrap()),
+        ])
     };
     let signature = sign(&secret, &good);
     let huge = Bytes::from(vec![b' '; 2_001]);
@@ -204,7 +207,8 @@ async fn requests_at_the_same_time_open_one_incident() {
 fn no_alert_is_dropped_on_the_way_to_the_ledger() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let scene = runtime.block_on(Scene::new(GatewayConfig::default()));
-    let keys = prop::sample::select(vec!["namespace", "pod", "deployment", "node", "instance", "job", "service", "service_name", "exported_namespace", "ü"]);
+    let keys =
+        prop::sample::select(vec!["namespace", "pod", "deployment", "node", "instance", "job", "service", "service_name", "exported_namespace", "ü"]);
     let text = prop_oneof![".{0,30}", "[a-z0-9.-]{1,20}", Just("x".repeat(20_000)), Just(POD.to_owned()), Just("shop".to_owned())];
     let labels = prop::collection::btree_map(keys.prop_map(str::to_owned), text, 0..6);
     let statuses = prop::sample::select(vec![json!("firing"), json!("resolved"), json!("odd"), json!(1)]);
@@ -212,7 +216,9 @@ fn no_alert_is_dropped_on_the_way_to_the_ledger() {
     let runner = &mut TestRunner::new(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() });
     runner
         .run(&strategy, |alerts| {
-            let named = |labels: &BTreeMap<String, String>| labels.iter().map(|(k, v)| (k.clone(), v.clone())).chain([("alertname".to_owned(), "A".to_owned())]).collect();
+            let named = |labels: &BTreeMap<String, String>| {
+                labels.iter().map(|(k, v)| (k.clone(), v.clone())).chain([("alertname".to_owned(), "A".to_owned())]).collect()
+            };
             let sent: Vec<(BTreeMap<String, String>, Value)> = alerts.iter().map(|(labels, status)| (named(labels), status.clone())).collect();
             let body = batch(&sent.iter().map(|(labels, status)| json!({"labels": labels, "status": status})).collect::<Vec<_>>());
             let before = runtime.block_on(scene.ledger.stats(ctx())).unwrap().alerts;

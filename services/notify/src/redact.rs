@@ -35,7 +35,10 @@ pattern!(
     ENV_VALUE,
     r#"(?i)("?name"?\s*:\s*"?[a-z0-9_.-]*(?:passwd|password|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|passphrase)[a-z0-9_.-]*"?\s*,?\s*"?value"?\s*:\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,}\]]+)"#
 );
-pattern!(SENSITIVE_KEY, r"(?i)(?:passwd|password|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|account[_-]?key|credential|authorization|passphrase)");
+pattern!(
+    SENSITIVE_KEY,
+    r"(?i)(?:passwd|password|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|account[_-]?key|credential|authorization|passphrase)"
+);
 // What such a word is about, where it names an object or counts something.
 pattern!(HARMLESS_KEY, r"(?i)(?:name|names|namespace|ref|refs|keyref|count|total|type|kind|path|file|ttl|limit|length|expiry|tokens)$");
 
@@ -69,7 +72,8 @@ fn scheme(found: &Captures<'_>) -> String {
 
 fn pair(found: &Captures<'_>) -> String {
     let (key, value) = (&found[1], found[3].trim_matches(['"', '\'']));
-    if HARMLESS_KEY.is_match(key) || matches!(value, "" | "true" | "false" | "null" | "none" | "absent" | REDACTED) || value.starts_with("[redacted") {
+    if HARMLESS_KEY.is_match(key) || matches!(value, "" | "true" | "false" | "null" | "none" | "absent" | REDACTED) || value.starts_with("[redacted")
+    {
         return found[0].to_owned();
     }
     let arrow = found.get(4).map(|_| format!(" -> {REDACTED}")).unwrap_or_default();

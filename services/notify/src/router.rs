@@ -14,10 +14,7 @@ use kubernaut_core::{
 };
 use tokio::time::Instant;
 
-use crate::{
-    ChannelConfig, ConsoleChannel, ConsoleConfig, NotifyConfig, RouteConfig, WebhookChannel, measure,
-    route::channels_for,
-};
+use crate::{ChannelConfig, ConsoleChannel, ConsoleConfig, NotifyConfig, RouteConfig, WebhookChannel, measure, route::channels_for};
 
 /// Sends a notification to the channels that its routes name, to all at the same time. A channel that fails holds up no other one.
 ///
@@ -41,7 +38,8 @@ impl NotifyRouter {
                 .with("channel", unknown)
                 .with("available", available));
         }
-        let routes = if routes.is_empty() { vec![RouteConfig { channels: channels.keys().cloned().collect(), ..RouteConfig::default() }] } else { routes };
+        let routes =
+            if routes.is_empty() { vec![RouteConfig { channels: channels.keys().cloned().collect(), ..RouteConfig::default() }] } else { routes };
         Ok(Self { channels, routes, taken: Taken::default() })
     }
 
@@ -149,7 +147,10 @@ impl Taken {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        time::Duration,
+    };
 
     use kubernaut_core::{
         model::{IncidentId, NotificationKind, Severity, Timestamp},

@@ -80,7 +80,8 @@ impl Scene {
         let at = self.clock.now();
         let id = NotificationId::new(at);
         let (kind, severity) = (NotificationKind::Closed, Severity::Info);
-        let notification = Notification { id, incident_id: self.incident, kind, severity, title: "t".into(), body: "b".into(), data: serde_json::Value::Null, at };
+        let notification =
+            Notification { id, incident_id: self.incident, kind, severity, title: "t".into(), body: "b".into(), data: serde_json::Value::Null, at };
         self.ledger.enqueue(ctx(), notification).await.unwrap();
         id
     }

@@ -142,7 +142,8 @@ fn cooldown(policy: &BlockPolicy, facts: &BlockFacts<'_>) -> Option<Block> {
 fn chain(policy: &BlockPolicy, facts: &BlockFacts<'_>) -> Option<Block> {
     let recent = |e: &&HistoryEntry| e.closed_at.is_some_and(|at| after(at, policy.ineffective_chain_s) > facts.now);
     let since_success = facts.history.iter().filter(recent).take_while(|e| e.outcome != Some(Outcome::Resolved));
-    let without_effect: Vec<&str> = since_success.filter(|e| e.outcome == Some(Outcome::Ineffective)).map(|e| e.action.as_deref().unwrap_or("an action")).collect();
+    let without_effect: Vec<&str> =
+        since_success.filter(|e| e.outcome == Some(Outcome::Ineffective)).map(|e| e.action.as_deref().unwrap_or("an action")).collect();
     let count = u32::try_from(without_effect.len()).unwrap_or(u32::MAX);
     (policy.ineffective_chain > 0 && count >= policy.ineffective_chain).then(|| Block {
         reason: BlockReason::IneffectiveChain,

@@ -118,7 +118,8 @@ fn reasons_to_ask(
         (risk >= policy.ask_from_risk).then(|| format!("risk is {}", name_of(risk))),
         analysis.model_derived.then(|| "the action was derived by a model".into()),
         // A confidence that is no number asks too.
-        (confidence.is_nan() || confidence < policy.min_confidence).then(|| format!("confidence {confidence:.2} is below {:.2}", policy.min_confidence)),
+        (confidence.is_nan() || confidence < policy.min_confidence)
+            .then(|| format!("confidence {confidence:.2} is below {:.2}", policy.min_confidence)),
     ]
     .into_iter()
     .flatten()

@@ -96,7 +96,9 @@ impl Input {
 pub fn next(phase: Phase, input: Input) -> Result<Phase> {
     use Phase as P;
     let illegal = || {
-        Error::conflict("lifecycle.next", "this cannot happen in this phase; read the incident again").with("phase", phase).with("input", format!("{input:?}"))
+        Error::conflict("lifecycle.next", "this cannot happen in this phase; read the incident again")
+            .with("phase", phase)
+            .with("input", format!("{input:?}"))
     };
     if phase.is_terminal() {
         return Err(illegal());

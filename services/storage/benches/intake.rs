@@ -57,7 +57,14 @@ async fn take(ledger: SqliteLedger, numbers: impl Iterator<Item = u64>, distinct
 fn alert(number: u64) -> Alert {
     let now = SystemClock.now();
     let pod = format!("web-{number}");
-    let labels = [("alertname", "PodCrashLooping"), ("namespace", "shop"), ("pod", &pod), ("severity", "warning"), ("container", "app"), ("job", "kube-state-metrics")];
+    let labels = [
+        ("alertname", "PodCrashLooping"),
+        ("namespace", "shop"),
+        ("pod", &pod),
+        ("severity", "warning"),
+        ("container", "app"),
+        ("job", "kube-state-metrics"),
+    ];
     Alert {
         id: AlertId::new(now),
         source: "alertmanager".into(),

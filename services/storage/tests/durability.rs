@@ -71,7 +71,8 @@ async fn take_in_for_ever(path: &Path) {
         let ledger = ledger.clone();
         tokio::spawn(async move {
             for n in 0_u64.. {
-                let alerts = vec![alert(&format!("f{task}-{}", n % 7), &format!("p{}", n % 3)), alert(&format!("new-{task}-{n}-{}", std::process::id()), "p")];
+                let alerts =
+                    vec![alert(&format!("f{task}-{}", n % 7), &format!("p{}", n % 3)), alert(&format!("new-{task}-{n}-{}", std::process::id()), "p")];
                 let results = ledger.intake(CallContext::system("child"), Intake { alerts, policy: IntakePolicy::default() }).await.unwrap();
                 let mut out = std::io::stdout().lock();
                 for result in results {

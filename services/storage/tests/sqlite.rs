@@ -129,7 +129,11 @@ async fn a_document_that_cannot_be_read_is_named() {
     let (broken, newer) = (take(&ledger, vec![alert("a", "p1")]).await, take(&ledger, vec![alert("b", "p1")]).await);
     let mut db = raw(&path).await;
     sqlx::query("UPDATE incident_docs SET doc = '{}' WHERE incident_id = ?").bind(broken.to_string()).execute(&mut db).await.unwrap();
-    sqlx::query("UPDATE incident_docs SET doc = json_set(doc, '$.schema', 9) WHERE incident_id = ?").bind(newer.to_string()).execute(&mut db).await.unwrap();
+    sqlx::query("UPDATE incident_docs SET doc = json_set(doc, '$.schema', 9) WHERE incident_id = ?")
+        .bind(newer.to_string())
+        .execute(&mut db)
+        .await
+        .unwrap();
     let error = ledger.incident(ctx(), broken).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains(&broken.to_string()), "{error}");
     assert_eq!(ledger.incident(ctx(), newer).await.unwrap_err().kind(), ErrorKind::Unsupported);

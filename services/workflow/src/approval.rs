@@ -2,7 +2,7 @@
 
 use kubernaut_core::model::{
     Approval, ApprovalId, ApprovalState, FieldChange, Incident, Mode, Notification, NotificationId, NotificationKind, Run, Step, StepRun, Timestamp,
-    diff_digest,
+    diff_digest, veil,
 };
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub(crate) fn open(run: &Run, step: &Step, is: &StepRun, preview: &Preview, now:
         incident_id: run.incident_id,
         run_id: run.id,
         step_id: step.id.clone(),
-        request: action_request(step, is.key.clone()),
+        request: veil::request(action_request(step, is.key.clone())),
         changes: preview.changes.clone(),
         digest: preview.digest.clone(),
         reasons: reasons(run, step, preview),

@@ -1,7 +1,7 @@
 //! What is written down about a transition: journal lines, events of the incident, the approval. Pure.
 
 use kubernaut_core::{
-    model::{Approval, ApprovalState, DryRun, JournalEntry, JournalKind, Observation, Run, Step, Timestamp},
+    model::{Approval, ApprovalState, DryRun, JournalEntry, JournalKind, Observation, Run, Step, Timestamp, veil},
     port::NewEvent,
     service::Signal,
 };
@@ -131,7 +131,7 @@ fn merged(into: Value, more: Value) -> Value {
 }
 
 fn started(run: &Run) -> Value {
-    let step = |step: &Step| json!({"step": step.id, "action": step.action, "target": step.target.to_string(), "params": step.params});
+    let step = |step: &Step| json!({"step": step.id, "action": step.action, "target": step.target.to_string(), "params": veil::params(&step.action, &step.params)});
     let steps: Vec<Value> = run.plan.steps.iter().map(step).collect();
     of_run(run, json!({"plan_id": run.plan.id, "reason": run.plan.reason, "mode": run.mode, "steps": steps}))
 }

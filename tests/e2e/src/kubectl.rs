@@ -34,7 +34,13 @@ impl Kubectl {
 
     /// Applies a manifest.
     pub fn apply(&self, manifest: &Value) {
-        let mut child = Command::new(&self.0).args(["apply", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("kubectl starts");
+        let mut child = Command::new(&self.0)
+            .args(["apply", "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl starts");
         child.stdin.take().unwrap().write_all(manifest.to_string().as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "kubectl apply: {}", String::from_utf8_lossy(&output.stderr));

@@ -36,7 +36,9 @@ impl Lab {
         };
         match read() {
             Ok(lab) => Some(lab),
-            Err(missing) if std::env::var("KUBERNAUT_REQUIRE_CLUSTER").as_deref() == Ok("1") => panic!("{missing} is not set, but the cluster is required"),
+            Err(missing) if std::env::var("KUBERNAUT_REQUIRE_CLUSTER").as_deref() == Ok("1") => {
+                panic!("{missing} is not set, but the cluster is required")
+            }
             Err(missing) => {
                 eprintln!("SKIPPED: {missing} is not set; `cargo xtask test` brings the cluster up and runs this");
                 None

@@ -108,7 +108,10 @@ impl Story {
         let healthy = self.healthy.map_or_else(|| "-".to_owned(), |h| format!("{:.1} s", h.as_secs_f64()));
         println!(
             "TIMES {:<28} alert\u{2192}decision {}  alert\u{2192}acted {}  alert\u{2192}ended {}  fault\u{2192}healthy (kubectl) {healthy}",
-            self.namespace, since(at("incident.decided")), since(at("step.ended")), since(last)
+            self.namespace,
+            since(at("incident.decided")),
+            since(at("step.ended")),
+            since(last)
         );
     }
 }

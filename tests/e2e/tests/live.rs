@@ -50,7 +50,10 @@ fn id(incident: &Value) -> String {
 fn cause(incident: &Value) -> (&str, String) {
     let first = &incident["analysis"]["candidates"][0];
     let object = &first["object"];
-    (first["category"].as_str().unwrap_or_default(), format!("{}/{}", object["kind"].as_str().unwrap_or_default(), object["name"].as_str().unwrap_or_default()))
+    (
+        first["category"].as_str().unwrap_or_default(),
+        format!("{}/{}", object["kind"].as_str().unwrap_or_default(), object["name"].as_str().unwrap_or_default()),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,11 +184,13 @@ async fn a_server_killed_in_the_middle_loses_nothing_and_acts_once() {
     story.deploy(deployment("courier", &image, 1, "echo 'panic: no route table' >&2; exit 1"));
 
     let incident = id(&story.incident(&server.api).await);
-    wait_for("the request for approval", Duration::from_secs(60), async || server.api.incident(&incident).await["phase"] == "awaiting_approval").await;
+    wait_for("the request for approval", Duration::from_secs(60), async || server.api.incident(&incident).await["phase"] == "awaiting_approval")
+        .await;
     server.crash_and_restart().await;
     assert_eq!(server.api.incident(&incident).await["id"], incident.as_str());
     assert!(server.api.approve(&incident).await, "the request for approval must have survived");
-    wait_for("the step to begin", Duration::from_secs(30), async || server.api.timeline(&incident).await.iter().any(|e| e["type"] == "step.started")).await;
+    wait_for("the step to begin", Duration::from_secs(30), async || server.api.timeline(&incident).await.iter().any(|e| e["type"] == "step.started"))
+        .await;
     server.crash_and_restart().await;
     story.until_ended(&server.api, &incident, "resolved", false).await;
     let revisions = lab.kubectl.get(&story.namespace, "replicasets").expect("replica sets");
@@ -247,8 +252,10 @@ mod wrong_action {
         let mut settings = Settings { engine, ..Settings::default() };
         settings.http.listen = lab.webhook_addr.parse().expect("an address");
         let token = |name: &str, token: &str, scope| TokenConfig { name: name.into(), token: SecretString::from(token.to_owned()), scope };
-        settings.http.tokens = vec![token("alertmanager", &lab.webhook_token, Scope::Alerts), token("tester", "operator-token-of-the-tests", Scope::Operate)];
-        let live = KubeCluster::connect(KubeConfig { kubeconfig: Some(lab.kubeconfig.clone().into()), ..KubeConfig::default() }).await.expect("the cluster");
+        settings.http.tokens =
+            vec![token("alertmanager", &lab.webhook_token, Scope::Alerts), token("tester", "operator-token-of-the-tests", Scope::Operate)];
+        let live =
+            KubeCluster::connect(KubeConfig { kubeconfig: Some(lab.kubeconfig.clone().into()), ..KubeConfig::default() }).await.expect("the cluster");
         let analyzer = Restarts(Diagnosis::new(Arc::new(live), settings.engine.diagnosis.clone()));
         let server = serve::start(&settings, Kubernaut::builder(settings.engine.clone()).analyzer(Arc::new(analyzer))).await.expect("a server");
         let api = Api::new(&lab.webhook_addr, Some("operator-token-of-the-tests"));

@@ -16,7 +16,23 @@ fn demo(args: &[&str]) -> (Option<i32>, String) {
 fn the_demo_resolves_the_recorded_incident_and_tells_every_stage() {
     let (code, text) = demo(&[]);
     assert_eq!(code, Some(0), "{text}");
-    let stages = ["received", "classified", "diagnosed", "evidence", "planned", "would change", "approval    asked", "approval    approved by demo", "executing", "executed", "simulated", "verified", "RESOLVED", "audit chain", "verified"];
+    let stages = [
+        "received",
+        "classified",
+        "diagnosed",
+        "evidence",
+        "planned",
+        "would change",
+        "approval    asked",
+        "approval    approved by demo",
+        "executing",
+        "executed",
+        "simulated",
+        "verified",
+        "RESOLVED",
+        "audit chain",
+        "verified",
+    ];
     let mut rest = text.as_str();
     for stage in stages {
         let at = rest.find(stage).unwrap_or_else(|| panic!("{stage:?} is missing, or out of order:\n{text}"));

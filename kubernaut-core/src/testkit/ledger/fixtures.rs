@@ -7,8 +7,9 @@ use serde_json::json;
 use super::Bench;
 use crate::{
     model::{
-        ActionRequest, Alert, AlertId, AlertStatus, Approval, ApprovalDecision, ApprovalId, ApprovalState, IncidentId, Intent, IntentState, IntakeOutcome,
-        IntakeResult, Mode, Notification, NotificationId, NotificationKind, ObjectRef, PLAN_VERSION, Plan, PlanId, RUN_SCHEMA, Run, RunId, RunState, Severity,
+        ActionRequest, Alert, AlertId, AlertStatus, Approval, ApprovalDecision, ApprovalId, ApprovalState, IncidentId, IntakeOutcome, IntakeResult,
+        Intent, IntentState, Mode, Notification, NotificationId, NotificationKind, ObjectRef, PLAN_VERSION, Plan, PlanId, RUN_SCHEMA, Run, RunId,
+        RunState, Severity,
     },
     port::{Intake, IntakePolicy, RunChange},
 };
@@ -104,7 +105,16 @@ impl Bench {
 
     pub(super) fn new_intent(&self, key: &str) -> Intent {
         let pre_state = json!({"replicas": 1, "share": 0.1});
-        Intent { key: key.into(), incident_id: None, request: request(key), digest: "d1".into(), pre_state, state: IntentState::Open, at: self.now(), execution: None }
+        Intent {
+            key: key.into(),
+            incident_id: None,
+            request: request(key),
+            digest: "d1".into(),
+            pre_state,
+            state: IntentState::Open,
+            at: self.now(),
+            execution: None,
+        }
     }
 }
 

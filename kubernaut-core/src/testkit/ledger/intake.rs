@@ -21,14 +21,8 @@ pub(super) async fn rules(make: &impl AsyncFn(ManualClock) -> Arc<dyn Ledger>) {
 }
 
 async fn one_result_per_alert_in_order(b: &Bench) {
-    let batch = vec![
-        b.alert("a", "p1"),
-        b.alert("a", "p1"),
-        b.resolved("a", "p1"),
-        b.resolved("nobody", "p1"),
-        b.alert("c", "p9"),
-        b.alert("a", "p2"),
-    ];
+    let batch =
+        vec![b.alert("a", "p1"), b.alert("a", "p1"), b.resolved("a", "p1"), b.resolved("nobody", "p1"), b.alert("c", "p9"), b.alert("a", "p2")];
     let ids: Vec<_> = batch.iter().map(|a| Some(a.id)).collect();
     let results = b.intake(batch).await;
     use IntakeOutcome::{Created, Duplicate, Ignored, Resolved};
@@ -74,7 +68,11 @@ async fn at_most_one_open_incident_under_concurrency(b: &Bench) {
     for task in tasks {
         results.extend(task.await.unwrap().unwrap());
     }
-    assert_eq!(results.iter().filter(|r| r.outcome == IntakeOutcome::Created).count(), 1, "64 concurrent alerts of one fingerprint open one incident");
+    assert_eq!(
+        results.iter().filter(|r| r.outcome == IntakeOutcome::Created).count(),
+        1,
+        "64 concurrent alerts of one fingerprint open one incident"
+    );
     assert_eq!(results.iter().filter(|r| r.outcome == IntakeOutcome::Duplicate).count(), 63);
     let id = results[0].incident_id.unwrap();
     assert!(results.iter().all(|r| r.incident_id == Some(id)));

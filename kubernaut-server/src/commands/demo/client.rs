@@ -61,7 +61,15 @@ impl Client {
 
     pub(super) async fn audit(&self, incident: &str) -> Result<Chain> {
         let request = self.http.get(format!("{}/incidents/{incident}/audit", self.base));
-        let body: ChainBody = self.with_token(request).send().await.and_then(reqwest::Response::error_for_status).map_err(unanswered)?.json().await.map_err(unanswered)?;
+        let body: ChainBody = self
+            .with_token(request)
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .map_err(unanswered)?
+            .json()
+            .await
+            .map_err(unanswered)?;
         Ok(Chain { rows: body.rows.len(), verified: body.verified })
     }
 

@@ -40,8 +40,11 @@ impl std::fmt::Debug for KubeClientBox {
 impl LiveScene {
     /// Makes the namespace, a healthy deployment, and then its bad release.
     pub(super) async fn open(kubeconfig: &Path, image: &str, sends_alert: bool) -> Result<Self> {
-        let config = Kubeconfig::read_from(kubeconfig).map_err(|e| Error::invalid("demo.kubeconfig", "cannot read the kubeconfig").with("path", kubeconfig.display()).source(e))?;
-        let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.map_err(|e| Error::invalid("demo.kubeconfig", "not a usable kubeconfig").source(e))?;
+        let config = Kubeconfig::read_from(kubeconfig)
+            .map_err(|e| Error::invalid("demo.kubeconfig", "cannot read the kubeconfig").with("path", kubeconfig.display()).source(e))?;
+        let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
+            .await
+            .map_err(|e| Error::invalid("demo.kubeconfig", "not a usable kubeconfig").source(e))?;
         let kube = KubeClient::try_from(config).map_err(|e| failed("connect", e))?;
         let namespace = format!("kubernaut-demo-{}", &uuid::Uuid::new_v4().simple().to_string()[..6]);
         let scene = Self { namespace, kubeconfig: kubeconfig.to_owned(), sends_alert, kube: KubeClientBox(kube) };

@@ -67,7 +67,10 @@ async fn finish(args: &DemoArgs, server: Server, ending: &Ending) -> Result<Exit
         server.stop().await?;
         return Ok(if ending.resolved() { ExitCode::SUCCESS } else { ExitCode::from(1) });
     }
-    println!("\nThe server is still running on http://{} ; Ctrl-C ends it. The incident: curl http://{}/api/v1/incidents/{}", server.address, server.address, ending.incident_id);
+    println!(
+        "\nThe server is still running on http://{} ; Ctrl-C ends it. The incident: curl http://{}/api/v1/incidents/{}",
+        server.address, server.address, ending.incident_id
+    );
     serve::stop_signal().await?;
     server.stop().await?;
     Ok(ExitCode::SUCCESS)
@@ -79,7 +82,8 @@ struct HomeDir(PathBuf);
 impl HomeDir {
     fn new() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("kubernaut-demo-{}", uuid::Uuid::now_v7()));
-        std::fs::create_dir_all(&path).map_err(|e| Error::invalid("demo", "cannot make a folder for the ledger").with("path", path.display()).source(e))?;
+        std::fs::create_dir_all(&path)
+            .map_err(|e| Error::invalid("demo", "cannot make a folder for the ledger").with("path", path.display()).source(e))?;
         Ok(Self(path))
     }
 }

@@ -32,7 +32,8 @@ impl RecordedScene {
         };
         let bundle = BundleCluster::open(&dir)?;
         let alert = bundle.alert_json().ok_or_else(|| Error::invalid("demo", "the bundle has no alert.json").with("path", dir.display()))?.to_vec();
-        let body: Value = serde_json::from_slice(&alert).map_err(|e| Error::invalid("demo", "alert.json is not JSON").with("path", dir.display()).source(e))?;
+        let body: Value =
+            serde_json::from_slice(&alert).map_err(|e| Error::invalid("demo", "alert.json is not JSON").with("path", dir.display()).source(e))?;
         let namespace = body.pointer("/alerts/0/labels/namespace").and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(Self { id: bundle.id().to_owned(), dir, namespace, alert, unpacked })
     }
@@ -51,7 +52,8 @@ impl RecordedScene {
 
     pub(super) fn close(self) -> Result<()> {
         if self.unpacked {
-            std::fs::remove_dir_all(&self.dir).map_err(|e| Error::internal("demo", "cannot remove the unpacked bundle").with("path", self.dir.display()).source(e))?;
+            std::fs::remove_dir_all(&self.dir)
+                .map_err(|e| Error::internal("demo", "cannot remove the unpacked bundle").with("path", self.dir.display()).source(e))?;
         }
         Ok(())
     }

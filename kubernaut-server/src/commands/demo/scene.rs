@@ -41,7 +41,9 @@ impl Scene {
 
     pub(super) fn announce(&self) {
         match self {
-            Self::Recorded(scene) => println!("Cluster: recorded incident {} (writes change a copy in memory; what follows them is simulated)", scene.id),
+            Self::Recorded(scene) => {
+                println!("Cluster: recorded incident {} (writes change a copy in memory; what follows them is simulated)", scene.id)
+            }
             Self::Live(scene) => println!("Cluster: live; namespace {} holds a deployment whose new release crashes", scene.namespace),
         }
     }

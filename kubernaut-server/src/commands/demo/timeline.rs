@@ -33,7 +33,12 @@ impl fmt::Display for Ending {
 }
 
 /// Follows the first incident of the namespace to its end. Gives up after ten minutes without an event.
-pub(super) async fn follow(client: &Client, mut events: impl Stream<Item = Result<Event>> + Unpin, namespace: &str, recorded: bool) -> Result<Ending> {
+pub(super) async fn follow(
+    client: &Client,
+    mut events: impl Stream<Item = Result<Event>> + Unpin,
+    namespace: &str,
+    recorded: bool,
+) -> Result<Ending> {
     let mut followed: Option<(String, Timestamp)> = None;
     loop {
         let next = tokio::time::timeout(Duration::from_secs(600), events.next()).await;
@@ -101,7 +106,14 @@ fn lines(event: &Event, recorded: bool) -> Vec<String> {
 fn gate(data: &Value) -> Vec<String> {
     let checks: Vec<&Value> = data["checks"].as_array().into_iter().flatten().collect();
     let count = |outcome: &str| checks.iter().filter(|c| c["outcome"] == outcome).count();
-    let mut out = vec![format!("gate        {} checks: {} pass, {} do not apply, {} ask, {} refuse", checks.len(), count("pass"), count("skip"), count("ask"), count("fail"))];
+    let mut out = vec![format!(
+        "gate        {} checks: {} pass, {} do not apply, {} ask, {} refuse",
+        checks.len(),
+        count("pass"),
+        count("skip"),
+        count("ask"),
+        count("fail")
+    )];
     let telling = checks.iter().filter(|c| c["outcome"] == "ask" || c["outcome"] == "fail");
     out.extend(telling.map(|c| format!("              {:<5} {}: {}", plain(&c["outcome"]), plain(&c["name"]), plain(&c["text"]))));
     out
@@ -148,7 +160,8 @@ fn diagnosed(data: &Value) -> Vec<String> {
 
 fn planned(data: &Value) -> Vec<String> {
     let steps = data.pointer("/plan/steps").or_else(|| data.get("steps")).and_then(Value::as_array);
-    let mut out: Vec<String> = steps.into_iter().flatten().map(|s| format!("planned     {} {} {}", plain(&s["action"]), plain(&s["target"]), s["params"])).collect();
+    let mut out: Vec<String> =
+        steps.into_iter().flatten().map(|s| format!("planned     {} {} {}", plain(&s["action"]), plain(&s["target"]), s["params"])).collect();
     for preview in data["dry_runs"].as_array().into_iter().flatten() {
         out.extend(changes("dry-run     ", preview));
     }
@@ -176,7 +189,11 @@ fn shorten(text: &str) -> String {
 
 fn verified(data: &Value, recorded: bool) -> Vec<String> {
     let score = data["score"].as_f64().unwrap_or_default();
-    let mut out = vec![format!("verified    {} (score {score:.2}){}", plain(&data["verdict"]), if recorded && data["verdict"] == "effective" { "  [simulated recovery]" } else { "" })];
+    let mut out = vec![format!(
+        "verified    {} (score {score:.2}){}",
+        plain(&data["verdict"]),
+        if recorded && data["verdict"] == "effective" { "  [simulated recovery]" } else { "" }
+    )];
     for check in data["checks"].as_array().into_iter().flatten() {
         out.push(format!("              {:<5} {}: {}", plain(&check["outcome"]), plain(&check["name"]), plain(&check["text"])));
     }

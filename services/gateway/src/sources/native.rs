@@ -199,7 +199,10 @@ mod tests {
     #[test]
     fn kinds_that_are_not_built_in_keep_their_group() {
         let target = json!({"kind": "Widget", "namespace": "shop", "name": "w", "group": "example.org"});
-        assert_eq!(read(json!({"name": "A", "target": target})).unwrap().target, Some(ObjectRef::new("Widget", Some("shop"), "w").with_group("example.org")));
+        assert_eq!(
+            read(json!({"name": "A", "target": target})).unwrap().target,
+            Some(ObjectRef::new("Widget", Some("shop"), "w").with_group("example.org"))
+        );
     }
 
     #[test]

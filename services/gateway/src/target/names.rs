@@ -3,7 +3,10 @@
 /// Whether a text can be a name or namespace of an object and is safe as a part of a path.
 pub(crate) fn is_safe_name(text: &str) -> bool {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.len() <= 253 && edge(text.chars().next()) && edge(text.chars().last()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c))
+    text.len() <= 253
+        && edge(text.chars().next())
+        && edge(text.chars().last())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c))
 }
 
 /// Whether a label's value is the name of an object of an ordinary kind: lower case letters, digits, `-` and `.`.
@@ -68,9 +71,14 @@ mod tests {
 
     #[test]
     fn the_host_is_what_stands_before_the_port() {
-        for (address, expected) in
-            [("10.0.0.7:8080", "10.0.0.7"), ("[fd00::1]:80", "fd00::1"), ("fd00::1", "fd00::1"), ("worker-1", "worker-1"), ("http://a.b:1/m", "a.b"), ("", "")]
-        {
+        for (address, expected) in [
+            ("10.0.0.7:8080", "10.0.0.7"),
+            ("[fd00::1]:80", "fd00::1"),
+            ("fd00::1", "fd00::1"),
+            ("worker-1", "worker-1"),
+            ("http://a.b:1/m", "a.b"),
+            ("", ""),
+        ] {
             assert_eq!(host(address), expected);
         }
     }

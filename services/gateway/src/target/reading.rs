@@ -114,7 +114,8 @@ impl Reading {
                 return addresses.iter().any(|address| address == instance) || *instance == pod.name;
             }
         }
-        let after = |name: &Option<String>| name.as_ref().is_some_and(|name| pod.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('-')));
+        let after =
+            |name: &Option<String>| name.as_ref().is_some_and(|name| pod.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('-')));
         after(&self.service) || after(&self.job)
     }
 
@@ -152,7 +153,14 @@ impl Labels<'_> {
         let lower = kind.to_ascii_lowercase();
         // `job` is the scrape job.
         let plain = if kind == "Job" { "job_name".to_owned() } else { lower.clone() };
-        let keys = [format!("exported_{plain}"), plain, format!("{lower}_name"), format!("k8s_{lower}_name"), format!("k8s.{lower}.name"), format!("kube_{lower}")];
+        let keys = [
+            format!("exported_{plain}"),
+            plain,
+            format!("{lower}_name"),
+            format!("k8s_{lower}_name"),
+            format!("k8s.{lower}.name"),
+            format!("kube_{lower}"),
+        ];
         keys.iter().map(String::as_str).chain(more.iter().copied()).find_map(|key| self.name(key))
     }
 
@@ -214,11 +222,17 @@ fn pod_name<'a>(labels: &'a Labels<'_>) -> Option<&'a str> {
 
 fn services(labels: &Labels<'_>, namespace: Option<&str>) -> Vec<Candidate> {
     let mut found = Vec::new();
-    for (name, own_namespace) in [("destination_workload", "destination_workload_namespace"), ("destination_service_name", "destination_service_namespace")] {
+    for (name, own_namespace) in
+        [("destination_workload", "destination_workload_namespace"), ("destination_service_name", "destination_service_namespace")]
+    {
         let namespace = labels.name(own_namespace).or(namespace);
         found.extend(labels.name(name).and_then(|name| reference("Service", namespace, name)).map(Candidate::Service));
     }
-    let plain = if labels.renamed() { &["exported_service"][..] } else { &["exported_service", "service", "k8s_service_name", "kubernetes_service_name"][..] };
+    let plain = if labels.renamed() {
+        &["exported_service"][..]
+    } else {
+        &["exported_service", "service", "k8s_service_name", "kubernetes_service_name"][..]
+    };
     for value in plain.iter().filter_map(|key| labels.name(key)) {
         // A host name of the cluster, such as `api.shop.svc`, has the namespace in it.
         let mut parts = value.split('.');

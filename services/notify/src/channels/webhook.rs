@@ -14,12 +14,7 @@ use reqwest::{Client, Response, StatusCode, header, redirect};
 use sha2::Sha256;
 use url::Url;
 
-use crate::{
-    WebhookConfig,
-    config::origin,
-    redact::redact_json,
-    render::clean,
-};
+use crate::{WebhookConfig, config::origin, redact::redact_json, render::clean};
 
 const OPERATION: &str = "notify.webhook";
 const SIGNATURE: &str = "x-kubernaut-signature";
@@ -113,7 +108,8 @@ impl WebhookChannel {
             _ => ErrorKind::InvalidInput,
         };
         let answer = shown(response).await;
-        let error = Error::new(kind, OPERATION, "the receiver refused").with("to", origin(&self.url)).with("status", status.as_u16()).with("answer", answer);
+        let error =
+            Error::new(kind, OPERATION, "the receiver refused").with("to", origin(&self.url)).with("status", status.as_u16()).with("answer", answer);
         match wait {
             Some(wait) if kind.is_transient() => error.retry_after(wait),
             _ => error,
@@ -163,7 +159,8 @@ impl Notifier for WebhookChannel {
         notification.title = clean(&notification.title);
         notification.body = clean(&notification.body);
         notification.data = redact_json(notification.data);
-        let body = serde_json::to_vec(&notification).map_err(|e| Error::internal(OPERATION, "the notification cannot be written as json").source(e))?;
+        let body =
+            serde_json::to_vec(&notification).map_err(|e| Error::internal(OPERATION, "the notification cannot be written as json").source(e))?;
         ctx.run(OPERATION, self.post(&notification.id.to_string(), body)).await?;
         Ok(Delivery { channels: vec![self.name.clone()] })
     }

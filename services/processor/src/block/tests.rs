@@ -62,11 +62,13 @@ fn a_resource_is_left_alone_for_a_while_after_it_was_acted_on() {
 
 #[test]
 fn three_actions_without_effect_call_for_a_person() {
-    let chain = [entry(400, Outcome::Ineffective), entry(900, Outcome::Escalated), entry(2000, Outcome::Ineffective), entry(9000, Outcome::Ineffective)];
+    let chain =
+        [entry(400, Outcome::Ineffective), entry(900, Outcome::Escalated), entry(2000, Outcome::Ineffective), entry(9000, Outcome::Ineffective)];
     assert!(matches!(after_history(&chain), Hold::Person(b) if b.reason == BlockReason::IneffectiveChain));
     let too_old = [entry(400, Outcome::Ineffective), entry(2000, Outcome::Ineffective), entry(14_500, Outcome::Ineffective)];
     assert_eq!(after_history(&too_old), Hold::None);
-    let helped_since = [entry(400, Outcome::Resolved), entry(500, Outcome::Ineffective), entry(600, Outcome::Ineffective), entry(700, Outcome::Ineffective)];
+    let helped_since =
+        [entry(400, Outcome::Resolved), entry(500, Outcome::Ineffective), entry(600, Outcome::Ineffective), entry(700, Outcome::Ineffective)];
     assert_eq!(after_history(&helped_since), Hold::None);
 }
 

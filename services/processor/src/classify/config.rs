@@ -36,7 +36,13 @@ pub struct EnvironmentRule {
 impl Default for ClassifyConfig {
     fn default() -> Self {
         let keys = ["kubernaut.ai/environment", "app.kubernetes.io/environment", "organization.io/environment", "environment", "env"];
-        let business = [("team", "team"), ("owner", "service-owner"), ("criticality", "criticality"), ("business_unit", "business-unit"), ("sla_tier", "sla-tier")];
+        let business = [
+            ("team", "team"),
+            ("owner", "service-owner"),
+            ("criticality", "criticality"),
+            ("business_unit", "business-unit"),
+            ("sla_tier", "sla-tier"),
+        ];
         Self {
             keys: keys.map(str::to_owned).to_vec(),
             words: BTreeMap::new(),

@@ -63,7 +63,13 @@ pub(super) fn stated(object: &Object, config: &ClassifyConfig) -> Option<Attribu
     labels.or_else(|| keyed("annotation", Basis::NamespaceAnnotation, confidence::ANNOTATION, config, |key| object.annotation(key)))
 }
 
-fn keyed<'a>(what: &str, basis: Basis, sure: f64, config: &ClassifyConfig, read: impl Fn(&str) -> Option<&'a str>) -> Option<Attributed<Environment>> {
+fn keyed<'a>(
+    what: &str,
+    basis: Basis,
+    sure: f64,
+    config: &ClassifyConfig,
+    read: impl Fn(&str) -> Option<&'a str>,
+) -> Option<Attributed<Environment>> {
     let mut found = config.keys.iter().filter_map(|key| {
         let text = read(key)?;
         let (value, whole) = value(text, config)?;

@@ -74,7 +74,9 @@ impl LabelClassifier {
 impl Classifier for LabelClassifier {
     async fn classify(&self, ctx: CallContext, request: ClassifyRequest) -> Result<Classification> {
         if request.target.name.is_empty() {
-            return Err(Error::invalid("classifier.classify", "the target has no name; resolve the alerted object first").with("target", &request.target));
+            return Err(
+                Error::invalid("classifier.classify", "the target has no name; resolve the alerted object first").with("target", &request.target)
+            );
         }
         let namespace = match request.target.kind.as_str() {
             "Namespace" => Some(request.target.name.clone()),

@@ -24,7 +24,14 @@ fn proposal(action: &str, target: &str) -> ProposedAction {
 
 fn analysis(actions: Vec<ProposedAction>) -> Analysis {
     let target: ObjectRef = "Deployment/shop/web".parse().unwrap();
-    let cause = Candidate { category: Category::BadReleaseCommand, object: target.clone(), confidence: 0.9, summary: String::new(), evidence: vec![], chain: vec![] };
+    let cause = Candidate {
+        category: Category::BadReleaseCommand,
+        object: target.clone(),
+        confidence: 0.9,
+        summary: String::new(),
+        evidence: vec![],
+        chain: vec![],
+    };
     Analysis {
         target,
         candidates: vec![cause],

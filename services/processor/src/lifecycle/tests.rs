@@ -78,7 +78,10 @@ fn every_phase_is_reached_and_every_open_phase_reaches_an_end_without_a_timeout(
     let forced = [Input::TimedOut, Input::CancelRequested, Input::Broken];
     let mut ending: Vec<Phase> = Phase::ALL.iter().copied().filter(|p| p.is_terminal()).collect();
     for _ in Phase::ALL {
-        let more = Phase::ALL.iter().copied().filter(|p| Input::ALL.iter().filter(|i| !forced.contains(i)).any(|i| next(*p, *i).is_ok_and(|t| ending.contains(&t))));
+        let more = Phase::ALL
+            .iter()
+            .copied()
+            .filter(|p| Input::ALL.iter().filter(|i| !forced.contains(i)).any(|i| next(*p, *i).is_ok_and(|t| ending.contains(&t))));
         ending = ending.iter().copied().chain(more).collect();
         ending.sort();
         ending.dedup();

@@ -1,6 +1,6 @@
 //! The end of an incident: what is remembered and who is told. Pure.
 
-use kubernaut_core::model::{HistoryEntry, Incident, Notification, NotificationId, NotificationKind, Phase, Run, Timestamp};
+use kubernaut_core::model::{HistoryEntry, Incident, Notification, NotificationId, NotificationKind, Phase, Run, Timestamp, veil};
 use serde_json::{Value, json};
 
 use super::{executing::untouched, previews::Preview, text};
@@ -27,7 +27,7 @@ pub(super) fn entry(incident: &Incident, run: Option<&Run>, now: Timestamp) -> H
         category: cause.map(|c| c.category),
         cause: cause.map(|c| c.object.clone()),
         action: done.map(|s| s.action.clone()),
-        parameters: done.map(|s| s.params.clone()).unwrap_or(Value::Null),
+        parameters: done.map(|s| veil::params(&s.action, &s.params)).unwrap_or(Value::Null),
         outcome: incident.outcome,
         effectiveness: incident.verification.as_ref().map(|v| v.score),
         text: searchable(incident),
@@ -78,7 +78,8 @@ fn body(incident: &Incident, run: Option<&Run>, extra: &Extra) -> String {
 
 fn preview_lines(preview: &Preview) -> Vec<String> {
     let shown = |v: &Option<Value>| v.as_ref().map_or_else(|| "absent".to_owned(), Value::to_string);
-    let mut lines: Vec<_> = preview.changes.iter().map(|c| format!("would change {} {}: {} -> {}", preview.target, c.path, shown(&c.before), shown(&c.after))).collect();
+    let mut lines: Vec<_> =
+        preview.changes.iter().map(|c| format!("would change {} {}: {} -> {}", preview.target, c.path, shown(&c.before), shown(&c.after))).collect();
     lines.extend(preview.refused.iter().map(|r| format!("the gate would refuse it: {r}")));
     lines.extend(preview.error.iter().map(|e| format!("the dry-run cannot be shown: {e}")));
     lines

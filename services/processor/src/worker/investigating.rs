@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use kubernaut_core::{
-    model::{Analysis, Decision, HistoryEntry, Incident, Mode, Plan, PlanId, RunId},
+    model::{Analysis, Decision, HistoryEntry, Incident, Mode, Plan, PlanId, RunId, veil},
     port::NewEvent,
     service::{AnalysisRequest, RecallQuery, StartRequest},
 };
@@ -72,6 +72,8 @@ impl Session<'_> {
             mode: config.mode,
             approval_timeout_s: config.timeouts.awaiting_approval_s,
         });
+        // The plan knows the values that the proposals name; nobody else needs them.
+        let analysis = veil::analysis(analysis);
         let decided = json!({"decision": verdict.decision, "reason": verdict.reason, "mode": config.mode, "actions": analysis.actions});
         let events = vec![NewEvent::system("incident.diagnosed", PART, json!(analysis)), NewEvent::system("incident.decided", PART, decided)];
         let incident = Incident {
@@ -124,7 +126,9 @@ impl Session<'_> {
             return self.go(Input::RunStarted, text::steps(&plan), Vec::new()).await;
         }
         let previews = self.previews(&plan).await?;
-        let planned = |baseline: Value| NewEvent::system(PLANNED, PART, json!({"plan": plan, "mode": mode, "dry_runs": previews, "baseline": baseline}));
+        let planned = |baseline: Value| {
+            NewEvent::system(PLANNED, PART, json!({"plan": veil::plan(plan.clone()), "mode": mode, "dry_runs": previews, "baseline": baseline}))
+        };
         if mode == Mode::DryRun {
             let (event, message) = (planned(Value::Null), text::would_do(&self.incident, &plan, mode));
             return self.end_with(Input::HandedOver, message, vec![event], &close::Extra { previews }).await;

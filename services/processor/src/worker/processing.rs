@@ -101,7 +101,8 @@ impl Session<'_> {
     }
 
     async fn duplicate(&self) -> Step<Option<String>> {
-        let filter = IncidentFilter { open: Some(true), namespace: self.incident.owner.namespace.clone(), limit: Some(1000), ..IncidentFilter::default() };
+        let filter =
+            IncidentFilter { open: Some(true), namespace: self.incident.owner.namespace.clone(), limit: Some(1000), ..IncidentFilter::default() };
         let open = self.inner.parts.ledger.incidents(self.ctx(), filter).await.map_err(Stop::Ledger)?;
         Ok(open.iter().find(|o| goes_first(o, &self.incident)).map(|o| format!("incident {} of {} is {}", o.id, o.owner, o.phase)))
     }
@@ -136,7 +137,8 @@ fn rekeyed(incident: &Incident, owner: &kubernaut_core::model::ObjectRef) -> Str
 
 /// Whether another incident of the same owner is worked on before this one. Of two that are not yet analysed, the older goes first.
 fn goes_first(other: &Incident, this: &Incident) -> bool {
-    let same = other.id != this.id && other.tenant == this.tenant && other.cluster == this.cluster && other.owner.to_string() == this.owner.to_string();
+    let same =
+        other.id != this.id && other.tenant == this.tenant && other.cluster == this.cluster && other.owner.to_string() == this.owner.to_string();
     let working = matches!(other.phase, Phase::Investigating | Phase::AwaitingApproval | Phase::Executing | Phase::Verifying);
     let earlier = other.id < this.id && matches!(other.phase, Phase::Received | Phase::Processing);
     same && (working || earlier)

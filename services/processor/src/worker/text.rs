@@ -1,6 +1,6 @@
 //! What people read. Pure.
 
-use kubernaut_core::model::{Incident, Mode, Plan, Step, Verdict, Verification};
+use kubernaut_core::model::{Incident, Mode, Plan, Step, Verdict, Verification, veil};
 use serde::Serialize;
 
 pub(super) fn no_action(incident: &Incident) -> String {
@@ -28,7 +28,11 @@ pub(super) fn would_do(incident: &Incident, plan: &Plan, mode: Mode) -> String {
 /// The steps in one line, such as `rollback_deployment Deployment/shop/web {"to_revision":1}`.
 pub(super) fn steps(plan: &Plan) -> String {
     let one = |s: &Step| {
-        let params = if s.params.as_object().is_none_or(serde_json::Map::is_empty) { String::new() } else { format!(" {}", s.params) };
+        let params = if s.params.as_object().is_none_or(serde_json::Map::is_empty) {
+            String::new()
+        } else {
+            format!(" {}", veil::params(&s.action, &s.params))
+        };
         format!("{} {}{params}", s.action, s.target)
     };
     plan.steps.iter().map(one).collect::<Vec<_>>().join(", then ")

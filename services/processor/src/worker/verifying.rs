@@ -126,7 +126,9 @@ impl Session<'_> {
     async fn take_back(&mut self) -> Step<Flow> {
         let Some(run) = self.fetch_run().await? else { return self.not_taken_back(GONE).await };
         match run.state {
-            RunState::RolledBack => self.end(Input::RunTakenBack, format!("it made things worse and was taken back: {}", self.incident.message)).await,
+            RunState::RolledBack => {
+                self.end(Input::RunTakenBack, format!("it made things worse and was taken back: {}", self.incident.message)).await
+            }
             RunState::Succeeded if !acted(&run) => self.not_taken_back("the run changed nothing").await,
             RunState::Succeeded if !run.rollback_requested => {
                 if !self.signalled(&run, &Signal::Rollback).await {

@@ -227,12 +227,7 @@ impl<'a> Planner<'a> {
 
 /// The counts in an incident.
 pub(crate) fn counts_of(incident: &Incident) -> Counts {
-    Counts {
-        occurrences: incident.occurrences,
-        firing: incident.firing,
-        alert_resolved_at: incident.alert_resolved_at,
-        severity: incident.severity,
-    }
+    Counts { occurrences: incident.occurrences, firing: incident.firing, alert_resolved_at: incident.alert_resolved_at, severity: incident.severity }
 }
 
 /// Puts counts into an incident.

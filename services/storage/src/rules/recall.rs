@@ -122,7 +122,11 @@ pub(crate) fn active_at(entry: &HistoryEntry) -> Timestamp {
 pub(crate) fn is_about(entry: &HistoryEntry, resource: &ObjectRef) -> bool {
     let other = &entry.resource;
     let same_cluster = !matches!((&other.cluster, &resource.cluster), (Some(a), Some(b)) if a != b);
-    same_cluster && other.kind == resource.kind && other.group == resource.group && other.namespace == resource.namespace && other.name == resource.name
+    same_cluster
+        && other.kind == resource.kind
+        && other.group == resource.group
+        && other.namespace == resource.namespace
+        && other.name == resource.name
 }
 
 #[cfg(test)]

@@ -150,7 +150,8 @@ async fn weigh(tx: &mut Tx, words: Vec<String>) -> Result<(WordQuery, HashMap<St
         to.push_bind(word.clone());
     })
     .await?;
-    let found_in: HashMap<String, u64> = rows.iter().map(|row| Ok((row.try_get("term")?, uint(row.try_get("doc")?)))).collect::<Result<_, Fault>>()?;
+    let found_in: HashMap<String, u64> =
+        rows.iter().map(|row| Ok((row.try_get("term")?, uint(row.try_get("doc")?)))).collect::<Result<_, Fault>>()?;
     let total = tx.optional(sqlx::query("SELECT count(*) AS n FROM memory")).await?;
     let total: i64 = total.map(|row| row.try_get("n")).transpose()?.unwrap_or(0);
     Ok((WordQuery::new(words, &found_in, uint(total)), found_in))

@@ -16,7 +16,10 @@ pub(crate) async fn stopped(tx: &mut Tx) -> Result<Option<String>, Fault> {
 
 pub(crate) async fn set_stopped(tx: &mut Tx, reason: Option<String>, actor: String) -> Result<(), Fault> {
     let query = match reason {
-        Some(reason) => sqlx::query("INSERT OR REPLACE INTO control (key, value, actor, at) VALUES ('stopped', ?, ?, ?)").bind(reason).bind(actor).bind(micros(tx.now)),
+        Some(reason) => sqlx::query("INSERT OR REPLACE INTO control (key, value, actor, at) VALUES ('stopped', ?, ?, ?)")
+            .bind(reason)
+            .bind(actor)
+            .bind(micros(tx.now)),
         None => sqlx::query("DELETE FROM control WHERE key = 'stopped'"),
     };
     tx.execute(query).await?;

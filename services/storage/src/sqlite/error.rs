@@ -31,10 +31,13 @@ impl Fault {
             Self::Public(error) => error,
             Self::Sql(error) => from_sql(operation, error),
             Self::Document { what, id, source } => {
-                Error::new(ErrorKind::Corrupt, operation, format!("the stored {what} cannot be read; restore the ledger from a backup")).with("id", id).source(source)
+                Error::new(ErrorKind::Corrupt, operation, format!("the stored {what} cannot be read; restore the ledger from a backup"))
+                    .with("id", id)
+                    .source(source)
             }
             Self::Value { what, value } => {
-                Error::new(ErrorKind::Corrupt, operation, format!("the stored {what} is out of range; restore the ledger from a backup")).with("value", value)
+                Error::new(ErrorKind::Corrupt, operation, format!("the stored {what} is out of range; restore the ledger from a backup"))
+                    .with("value", value)
             }
             Self::Encode { what, source } => Error::invalid(operation, format!("the {what} cannot be written as json")).source(source),
         }
@@ -54,7 +57,9 @@ fn describe(error: &sqlx::Error) -> (ErrorKind, &'static str) {
         sqlx::Error::PoolTimedOut => (ErrorKind::Unavailable, "no connection to the ledger became free; raise `readers` or lower the load"),
         sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => (ErrorKind::Unavailable, "the ledger is closed"),
         sqlx::Error::Io(_) => (ErrorKind::Unavailable, "the ledger file cannot be read or written; check disk and permissions"),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => (ErrorKind::Corrupt, "a stored row cannot be read; restore the ledger from a backup"),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+            (ErrorKind::Corrupt, "a stored row cannot be read; restore the ledger from a backup")
+        }
         _ => (ErrorKind::Internal, "the ledger's database failed unexpectedly"),
     }
 }

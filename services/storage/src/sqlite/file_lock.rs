@@ -79,5 +79,7 @@ fn in_use(ledger: &Path, holder: String) -> Error {
 }
 
 fn unusable(path: &Path, source: std::io::Error) -> Error {
-    Error::new(ErrorKind::Unavailable, OPERATION, "the path cannot be used; check its folder and permissions").with("path", path.display()).source(source)
+    Error::new(ErrorKind::Unavailable, OPERATION, "the path cannot be used; check its folder and permissions")
+        .with("path", path.display())
+        .source(source)
 }

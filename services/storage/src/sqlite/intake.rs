@@ -182,7 +182,8 @@ async fn create(tx: &mut Tx, created: Vec<(Incident, NewEvent)>) -> Result<(), F
 
 /// Writes the counts of incidents and wakes them.
 pub(crate) async fn recount(tx: &mut Tx, counted: &[(IncidentId, Counts)]) -> Result<(), Fault> {
-    let head = "UPDATE incidents SET occurrences = v.column2, firing = v.column3, alert_resolved_at = v.column4, severity = v.column5, woken = 1 FROM (";
+    let head =
+        "UPDATE incidents SET occurrences = v.column2, firing = v.column3, alert_resolved_at = v.column4, severity = v.column5, woken = 1 FROM (";
     bulk::write(tx, head, ") v WHERE incidents.id = v.column1", counted, |to, (id, counts)| {
         to.push_bind(id.to_string());
         to.push_bind(int(counts.occurrences));

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use kubernaut_core::{
     Result,
     model::{
-        Alert, Approval, ApprovalDecision, ApprovalId, AuditRow, Event, Execution, Incident, IncidentId, IntakeResult, Intent, IntentState, JournalEntry,
-        Notification, NotificationId, ObjectRef, Run, RunId, Timestamp,
+        Alert, Approval, ApprovalDecision, ApprovalId, AuditRow, Event, Execution, Incident, IncidentId, IntakeResult, Intent, IntentState,
+        JournalEntry, Notification, NotificationId, ObjectRef, Run, RunId, Timestamp,
     },
     port::{Advance, Clock, IncidentFilter, Intake, Lease, Ledger, LedgerStats, NewEvent, OutboxItem, RunChange, RunLease},
     service::{CallContext, RunFilter, Signal},
@@ -15,8 +15,8 @@ use kubernaut_core::{
 use tokio::sync::watch;
 
 use super::{
-    approvals, backend::Backend, config::SqliteConfig, context::SqlContextStore, control, events, incidents, intents, journal, leases, locks, outbox, rekey,
-    row::minus, runs, signals,
+    approvals, backend::Backend, config::SqliteConfig, context::SqlContextStore, control, events, incidents, intents, journal, leases, locks, outbox,
+    rekey, row::minus, runs, signals,
 };
 use crate::rules::intake::Request;
 
@@ -120,7 +120,11 @@ impl Ledger for SqliteLedger {
     }
 
     async fn cancel_requested(&self, ctx: CallContext, id: IncidentId) -> Result<bool> {
-        call!(self.read(ctx, "ledger.cancel_requested", |tx| async move { Ok(incidents::row(tx, "ledger.cancel_requested", id).await?.cancel_requested) }))
+        call!(self.read(
+            ctx,
+            "ledger.cancel_requested",
+            |tx| async move { Ok(incidents::row(tx, "ledger.cancel_requested", id).await?.cancel_requested) }
+        ))
     }
 
     async fn create_run(&self, ctx: CallContext, run: Run) -> Result<Run> {

@@ -56,8 +56,12 @@ fn check(known: &[(i64, String)]) -> Result<()> {
                 .with("supported", MIGRATIONS.len()));
         };
         if *version != migration.version || *stored != checksum(migration) {
-            return Err(Error::new(ErrorKind::Corrupt, OPERATION, "the ledger's schema is not the one this version made; restore the ledger from a backup")
-                .with("schema", version));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                OPERATION,
+                "the ledger's schema is not the one this version made; restore the ledger from a backup",
+            )
+            .with("schema", version));
         }
     }
     Ok(())
@@ -71,7 +75,8 @@ async fn apply(connection: &mut SqliteConnection, migration: &Migration, now: Ti
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     if migration.version == 1 {
         sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"))).execute(&mut *tx).await?;
-        let versions = "CREATE TABLE schema_versions (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL)";
+        let versions =
+            "CREATE TABLE schema_versions (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL)";
         sqlx::raw_sql(versions).execute(&mut *tx).await?;
     }
     sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use kubernaut_core::{
     Error, ErrorKind, Result,
-    model::{ActionRequest, DryRun, Execution, ExecutionOutcome, IncidentId, Intent, IntentState, JournalKind, Observation, RunId, Step, StepRun, veil},
+    model::{
+        ActionRequest, DryRun, Execution, ExecutionOutcome, IncidentId, Intent, IntentState, JournalKind, Observation, RunId, Step, StepRun, veil,
+    },
     port::Ledger,
     service::{CallContext, ExecuteRequest, Executor, UndoRequest},
 };

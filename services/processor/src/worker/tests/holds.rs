@@ -109,7 +109,9 @@ async fn an_unmanaged_namespace_waits_for_its_opt_in_where_configured() {
     let id = house.fires().await;
     house.work().await;
     assert_eq!(house.incident(id).await.block.map(|b| b.reason), Some(BlockReason::Unmanaged));
-    house.cluster.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"env": "staging", "kubernaut.ai/managed": "true"}}}));
+    house.cluster.put(
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"env": "staging", "kubernaut.ai/managed": "true"}}}),
+    );
     house.work_for(61).await;
     assert_eq!(house.phase(id).await, Phase::Executing);
     assert!(house.ledger.audit(ctx(), id).await.unwrap().len() > 3);

@@ -12,8 +12,8 @@ use std::{
 use kubernaut_core::{
     Error, ErrorKind, Result, async_trait,
     model::{
-        ActionRequest, ActionSpec, Alert, Analysis, DryRun, Event, Execution, FieldChange, GateReport, Incident, IncidentId, Notification, Observation, Phase, Plan,
-        Reversibility, Risk, Run, RunId, RunState, StepState, Timestamp, Verdict, Verification,
+        ActionRequest, ActionSpec, Alert, Analysis, DryRun, Event, Execution, FieldChange, GateReport, Incident, IncidentId, Notification,
+        Observation, Phase, Plan, Reversibility, Risk, Run, RunId, RunState, StepState, Timestamp, Verdict, Verification,
     },
     port::{IncidentFilter, Intake, IntakePolicy, Ledger, ManualClock, Verifier, VerifyRequest},
     service::{AnalysisRequest, Analyzer, CallContext, ContextStore, ExecuteRequest, Executor, Signal, StartRequest, WorkflowEngine},
@@ -155,7 +155,14 @@ impl Executor for FakeExecutor {
 
     async fn dry_run(&self, _ctx: CallContext, _request: ActionRequest) -> Result<DryRun> {
         let change = FieldChange { path: "/spec/template".into(), before: Some(json!("bad")), after: Some(json!("good")) };
-        Ok(DryRun { report: GateReport::default(), changes: vec![change], digest: "d".into(), pre_state: json!({}), server_side: true, warnings: vec![] })
+        Ok(DryRun {
+            report: GateReport::default(),
+            changes: vec![change],
+            digest: "d".into(),
+            pre_state: json!({}),
+            server_side: true,
+            warnings: vec![],
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 mod crash;
-mod house;
 mod holds;
+mod house;
 mod paths;
 mod trouble;

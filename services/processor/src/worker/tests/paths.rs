@@ -249,7 +249,9 @@ async fn what_the_gate_refuses_goes_to_a_person_with_the_check() {
 
 #[tokio::test]
 async fn how_a_run_ends_is_how_the_incident_ends() {
-    for (state, expected) in [(RunState::Unknown, Phase::ManualReview), (RunState::RolledBack, Phase::RolledBack), (RunState::Cancelled, Phase::Cancelled)] {
+    for (state, expected) in
+        [(RunState::Unknown, Phase::ManualReview), (RunState::RolledBack, Phase::RolledBack), (RunState::Cancelled, Phase::Cancelled)]
+    {
         let house = House::new(Mode::Auto).await;
         let id = house.fires().await;
         house.work().await;
