@@ -9,8 +9,8 @@ use url::Url;
 /// The version this release reads and writes.
 pub const CONFIG_VERSION: u32 = 1;
 
-/// Configuration of all default services. Every part has defaults, so that `Config::default()` is a working, harmless setup: in-memory ledger,
-/// mode `dry_run`, no namespace opted in.
+/// Configuration of all default services. Every part has defaults, so that `Config::default()` is a working, harmless setup: the ledger in
+/// `kubernaut.db` of the working directory, mode `dry_run`, no namespace opted in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

@@ -6,6 +6,7 @@ use kubernaut::{
     Config, Error, Kubernaut, Report, Result, analyze_bundle,
     model::{Decision, ObjectRef},
     service::CallContext,
+    services::storage::SqliteConfig,
 };
 
 use super::print_json;
@@ -32,6 +33,8 @@ pub(super) async fn run(args: AnalyzeArgs) -> Result<ExitCode> {
 
 async fn live(ctx: CallContext, args: &AnalyzeArgs, namespace: &str) -> Result<Vec<Report>> {
     let mut config = Config::default();
+    // Nothing is kept, so no file is left behind.
+    config.ledger = SqliteConfig::memory();
     config.cluster.kubeconfig = args.cluster.kubeconfig.clone();
     config.cluster.context = args.cluster.context.clone();
     let kubernaut = Kubernaut::builder(config).build().await?;
