@@ -12,6 +12,7 @@ use kubernaut_core::{
 };
 
 use common::{World, ctx, quick};
+use serde_json::json;
 
 fn states(run: &Run) -> Vec<StepState> {
     run.steps.iter().map(|s| s.state).collect()
@@ -36,6 +37,23 @@ async fn policy_agrees_to_the_digest_that_was_shown() {
     let ended = events.iter().find(|e| e.kind == "step.ended").unwrap();
     assert_eq!(ended.data["changes"][0]["path"], "/spec/value");
     assert!(events.iter().all(|e| e.data["pre_state"].is_null()), "what is needed to take back is not told to subscribers");
+}
+
+#[tokio::test]
+async fn a_value_that_is_set_is_told_to_nobody_but_the_executor() {
+    let world = World::new().await;
+    let patch = Step { action: "patch_env".into(), params: json!({"name": "PASSWORD", "value": "s3cret"}), ..step("a", &[]) };
+    let run = world.start(vec![patch], Mode::Approve).await;
+    let approval = world.asked(&run).await;
+    world.answer(&approval, true).await;
+    let run = world.reaches(&run, RunState::Succeeded).await;
+    // What the fake executor shows as its effect is its own.
+    let started = world.events(&run).await.into_iter().find(|e| e.kind == "run.started").unwrap().data;
+    let journal = world.ledger.journal(ctx(), run.id).await.unwrap().remove(0).data;
+    for told in [json!(approval.request), started, journal] {
+        assert!(told.to_string().contains("PASSWORD") && !told.to_string().contains("s3cret"), "{told:#}");
+    }
+    assert_eq!(run.plan.steps[0].params["value"], "s3cret", "the action itself needs it");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use kubernaut_core::{
     ErrorKind, Result,
-    model::{ActionRequest, DryRun, FieldChange, ObjectRef, diff_digest},
+    model::{ActionRequest, DryRun, FieldChange, ObjectRef, diff_digest, veil},
     port::ListQuery,
     service::{CallContext, Capability},
 };
@@ -172,5 +172,6 @@ impl GatedExecutor {
 fn of_request(request: &ActionRequest) -> DryRun {
     let change = FieldChange { path: "/params".into(), before: None, after: Some(request.params.clone()) };
     let digest = diff_digest(&request.action, &request.target, std::slice::from_ref(&change));
-    DryRun { report: Default::default(), changes: vec![change], digest, pre_state: serde_json::Value::Null, server_side: false, warnings: Vec::new() }
+    let shown = FieldChange { after: change.after.map(|params| veil::params(&request.action, &params)), ..change };
+    DryRun { report: Default::default(), changes: vec![shown], digest, pre_state: serde_json::Value::Null, server_side: false, warnings: Vec::new() }
 }

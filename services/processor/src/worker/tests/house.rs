@@ -130,8 +130,8 @@ pub(super) struct FakeExecutor;
 #[async_trait]
 impl Executor for FakeExecutor {
     async fn actions(&self, _ctx: CallContext) -> Result<Vec<ActionSpec>> {
-        Ok(vec![ActionSpec {
-            name: "rollback_deployment".into(),
+        let offered = |name: &str| ActionSpec {
+            name: name.into(),
             aliases: vec![],
             family: "workload".into(),
             summary: String::new(),
@@ -142,7 +142,8 @@ impl Executor for FakeExecutor {
             reversibility: Reversibility::Undo,
             preconditions: vec![],
             rbac: vec![],
-        }])
+        };
+        Ok(vec![offered("rollback_deployment"), offered("patch_env")])
     }
 
     async fn execute(&self, _ctx: CallContext, _request: ExecuteRequest) -> Result<Execution> {

@@ -8,6 +8,8 @@ use kubernaut_core::{
     service::Signal,
 };
 
+use serde_json::json;
+
 use super::house::{House, ctx, done, rollback_analysis};
 
 #[tokio::test]
@@ -34,6 +36,28 @@ async fn an_alert_becomes_a_verified_fix() {
     assert_eq!((remembered[0].action.as_deref(), remembered[0].outcome), (Some("rollback_deployment"), Some(Outcome::Resolved)));
     let audit = house.ledger.audit(ctx(), id).await.unwrap();
     assert_eq!(first_broken_row(&audit), None);
+}
+
+#[tokio::test]
+async fn a_value_that_a_proposal_names_is_told_to_nobody() {
+    for mode in [Mode::Observe, Mode::DryRun, Mode::Auto] {
+        let house = House::new(mode).await;
+        let mut analysis = rollback_analysis();
+        analysis.actions[0].action = "patch_env".into();
+        analysis.actions[0].params = json!({"name": "PASSWORD", "restore": {"name": "PASSWORD", "value": "s3cret"}});
+        house.analyzer.answers.lock().unwrap().push_back(Ok(analysis));
+        let id = house.fires().await;
+        house.work().await;
+        if mode == Mode::Auto {
+            assert_eq!(house.engine.only().plan.steps[0].params["restore"]["value"], "s3cret", "the action itself needs it");
+            house.engine.change(done);
+            house.work_for(10).await;
+        }
+        assert!(house.phase(id).await.is_terminal());
+        let told = format!("{:?} {:?} {:?}", house.events(id).await, house.told().await, house.remembered().await);
+        assert!(told.contains("PASSWORD") && !told.contains("s3cret"), "{mode:?}: {told}");
+        assert!(!json!(house.incident(id).await.analysis).to_string().contains("s3cret"));
+    }
 }
 
 #[tokio::test]
