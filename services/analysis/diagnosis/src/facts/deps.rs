@@ -192,6 +192,13 @@ fn hosts_of(facts: &Facts, setting: &Setting, namespace: &str) -> Vec<Host> {
     found
 }
 
+/// The setting in which a word stands by itself, such as the name of a host that does not exist.
+pub(crate) fn place_of(facts: &Facts, workload: &Workload<'_>, word: &str) -> Option<Source> {
+    let part_of_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let holds = |text: &str| text.split(|c| !part_of_name(c)).any(|w| w.eq_ignore_ascii_case(word));
+    settings(facts, workload).into_iter().find(|s| holds(&s.text)).map(|s| s.source)
+}
+
 /// Workloads of the namespaces that were read which name a Service.
 pub(crate) fn clients<'a>(facts: &'a Facts, target: &ObjectRef) -> Vec<(Workload<'a>, Dependency)> {
     let index = facts.peers.with(facts, |k| k.clients.clone()).unwrap_or_else(|| {

@@ -99,6 +99,12 @@ impl<'a> Workload<'a> {
         }
     }
 
+    /// Whether the cluster refuses to create its pods now. While a rollout is stuck on that, the pods of the revision before keep the
+    /// count of replicas whole.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.object.condition("ReplicaFailure").is_some_and(|c| c["status"] == "True")
+    }
+
     /// The template's labels, which its pods carry.
     pub(crate) fn pod_labels(&self) -> BTreeMap<&'a str, &'a str> {
         template_labels(self.object)

@@ -11,7 +11,8 @@ use crate::{
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     let live = case.workload.live_pods().count();
-    if i64::try_from(live).unwrap_or(i64::MAX) >= case.workload.desired() && case.failing.is_empty() && case.workload.is_healthy(case.facts.now) {
+    let complete = i64::try_from(live).unwrap_or(i64::MAX) >= case.workload.desired() && case.failing.is_empty();
+    if complete && case.workload.is_healthy(case.facts.now) && !case.workload.is_refused() {
         return;
     }
     let failures = creation_failures(case.facts, &case.workload);

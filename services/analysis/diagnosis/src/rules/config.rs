@@ -148,7 +148,7 @@ fn missing_finding(case: &Case<'_>, object: &Object, reference: &Reference, what
 }
 
 /// The change of the last rollout that brought the reference.
-fn introduced(case: &Case<'_>, name: &str) -> Option<crate::facts::revision::Change> {
+pub(super) fn introduced(case: &Case<'_>, name: &str) -> Option<crate::facts::revision::Change> {
     let rollout = case.rollout()?;
     let mentions = |v: &Option<serde_json::Value>| v.as_ref().is_some_and(|v| v.to_string().contains(&format!("\"{name}\"")));
     rollout.changes.iter().find(|c| mentions(&c.after) && !mentions(&c.before)).cloned()

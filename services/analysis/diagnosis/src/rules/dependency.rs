@@ -249,12 +249,15 @@ fn misspelt(case: &Case<'_>, host: &Host, missing: &ObjectRef) -> Option<Finding
     if exists_as_workload {
         return None;
     }
-    let dependency = deps::dependencies(case.facts, &case.workload).iter().find(|d| d.host.name == host.name).cloned()?;
-    let close: Vec<&Object> =
-        case.facts.store.list("Service", missing.namespace.as_deref()).filter(|s| text::distance(s.name(), &missing.name, 2) <= 2).collect();
+    let named = deps::dependencies(case.facts, &case.workload).iter().find(|d| d.host.name == host.name).map(|d| d.source.clone());
+    let source = named.or_else(|| deps::place_of(case.facts, &case.workload, &host.name))?;
+    // Names that differ by a number are of siblings: the one is no misspelling of the other.
+    let bare = |name: &str| name.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let looks_like = |name: &str| text::distance(name, &missing.name, 2) <= 2 && bare(name) != bare(&missing.name);
+    let close: Vec<&Object> = case.facts.store.list("Service", missing.namespace.as_deref()).filter(|s| looks_like(s.name())).collect();
     let [only] = close.as_slice() else { return None };
     let right = host.name.replacen(&missing.name, only.name(), 1);
-    Some(wrong_value(case, &dependency.source, &host.name, Some(right), format!("{missing} does not exist, {} does", only.reference()), 0.9))
+    Some(wrong_value(case, &source, &host.name, Some(right), format!("{missing} does not exist, {} does", only.reference()), 0.9))
 }
 
 fn wrong_value(case: &Case<'_>, source: &Source, wrong: &str, right: Option<String>, why: String, confidence: f64) -> Finding {

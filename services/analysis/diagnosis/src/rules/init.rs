@@ -15,6 +15,9 @@ use crate::{
 /// Seconds after which a running init container counts as hanging.
 const HANG_S: i64 = 600;
 
+/// The same for one that the last release brought or changed, while the revision before is known to have started.
+const HANG_AFTER_RELEASE_S: i64 = 240;
+
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     for object in &case.failing {
         for container in pod::containers(object).iter().filter(|c| c.init) {
@@ -22,7 +25,11 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
             let finding = if failed.is_some() || container.waiting_reason() == "CrashLoopBackOff" {
                 failing(case, object, container)
             } else {
-                container.running_since().filter(|since| case.facts.age_s(*since) >= HANG_S).and_then(|since| hanging(case, object, container, since))
+                let patience = if changed_by_release(case, container) { HANG_AFTER_RELEASE_S } else { HANG_S };
+                container
+                    .running_since()
+                    .filter(|since| case.facts.age_s(*since) >= patience)
+                    .and_then(|since| hanging(case, object, container, since))
             };
             if let Some(finding) = finding {
                 report.find(finding);
@@ -30,6 +37,10 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
             }
         }
     }
+}
+
+fn changed_by_release(case: &Case<'_>, container: &Container<'_>) -> bool {
+    case.rollout().filter(|r| r.proven.is_some()).is_some_and(|r| r.changes.iter().any(|c| c.container.as_deref() == Some(container.name)))
 }
 
 fn failing(case: &Case<'_>, object: &Object, container: &Container<'_>) -> Option<Finding> {

@@ -21,7 +21,7 @@ static EXCEEDED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     let short = case.workload.pods.iter().filter(|p| !crate::facts::pod::is_finished(p)).count();
-    if i64::try_from(short).unwrap_or(i64::MAX) >= case.workload.desired() && case.workload.kind() != "Job" {
+    if i64::try_from(short).unwrap_or(i64::MAX) >= case.workload.desired() && case.workload.kind() != "Job" && !case.workload.is_refused() {
         return;
     }
     for message in creation_failures(case.facts, &case.workload) {

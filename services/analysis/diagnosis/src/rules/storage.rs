@@ -3,7 +3,7 @@
 use kubernaut_core::model::{Category, EvidenceSource, Object, ObjectRef, ProposedAction};
 use serde_json::json;
 
-use super::Case;
+use super::{Case, config, rollout};
 use crate::{
     facts::{
         Facts,
@@ -48,19 +48,33 @@ fn unbound(case: &Case<'_>, report: &mut Report) {
                     EvidenceSource::Status,
                     message,
                 )),
-                None if case.facts.store.is_complete("PersistentVolumeClaim", object.namespace()) => report.find(
-                    Finding::new(Category::Unknown, &reference, 0.8, format!("claim {claim} does not exist"))
-                        .because(&object.reference(), EvidenceSource::Status, message)
-                        .propose(propose::escalate(
-                            &reference,
-                            "the claim that the pod mounts does not exist; data may be lost",
-                            vec![format!("find out who removed {reference} and whether its volume still exists")],
-                        )),
-                ),
+                None if case.facts.store.is_complete("PersistentVolumeClaim", object.namespace()) => {
+                    report.find(absent_claim(case, &reference).because(&object.reference(), EvidenceSource::Status, message));
+                }
                 None => {}
             }
         }
     }
+}
+
+/// A claim that is mounted and does not exist: the release that named it is at fault if it was the first to do so.
+fn absent_claim(case: &Case<'_>, claim: &ObjectRef) -> Finding {
+    let brought = case.rollout().filter(|r| r.proven.is_some()).zip(config::introduced(case, &claim.name));
+    if let Some((release, change)) = brought {
+        let own = case.reference();
+        let summary = format!("revision {} mounts claim {}, which does not exist", release.current.number, claim.name);
+        let finding = Finding::new(Category::BadReleaseConfig, &own, 0.93, summary).because(
+            &own,
+            EvidenceSource::Revision,
+            rollout::describe(release, &change),
+        );
+        return rollout::with_undo(case, release, &[&change], finding);
+    }
+    Finding::new(Category::Unknown, claim, 0.8, format!("claim {} does not exist", claim.name)).propose(propose::escalate(
+        claim,
+        "the claim that the pod mounts does not exist; data may be lost",
+        vec![format!("find out who removed {claim} and whether its volume still exists")],
+    ))
 }
 
 /// Rules for a claim, alerted or in the way of a pod.

@@ -77,7 +77,7 @@ macro_rules! patterns {
 patterns! {
     ENV_NAMED = r#"(?i)(?:env(?:ironment)?[ _-]?(?:var(?:iable)?s?)?|variable|setting|config(?:uration)?(?: key| value)?|option|parameter)[ :"'`(=\[$]*([A-Z][A-Z0-9_]{2,})["'`)\]]*\s*(?:is |was |must be |has |not |:)?\s*(?:required|missing|not set|not defined|undefined|unset|not found|set|empty|not present|mandatory|not provided)"#;
     ENV_REQUIRED = r#"(?i)(?:missing|required|undefined|unset|must (?:set|provide|specify)|not set|not found|expected|need(?:s|ed)?)(?: required)?(?: (?:env(?:ironment)?|config(?:uration)?))?(?: ?(?:var(?:iable)?|key|value|setting)s?)?[ :"'`(\[$]+([A-Z][A-Z0-9_]{2,})\b"#;
-    ENV_LOOKUP = r#"(?:KeyError: |os\.environ\[|ENV\.fetch\(|key not found: |process\.env\.|getenv\(|NotPresent.*|env: )["']?([A-Z][A-Z0-9_]{2,})["']?"#;
+    ENV_LOOKUP = r#"(?:KeyError: |os\.environ\[|ENV\.fetch\(|key not found: |process\.env\.|getenv\(|NotPresent.*|(?:^|[\s(])env: )["']?([A-Z][A-Z0-9_]{2,})["']?"#;
     ENV_IS = r#"\b([A-Z][A-Z0-9_]{2,})\b["'`]?\s+(?:env(?:ironment)? (?:var(?:iable)? )?)?(?:is |was |must be |not |has not been )+(?:required|missing|set|defined|undefined|unset|found|empty|present|provided|configured)"#;
     PATH = r#"(/[A-Za-z0-9._@-]+(?:/[A-Za-z0-9._@-]+)+)"#;
     RBAC = r#"User "(system:serviceaccount:[^"]+)" cannot (\w+) resource "([^"]+)"(?: in API group "([^"]*)")?(?:.*?in the namespace "([^"]+)")?"#;
