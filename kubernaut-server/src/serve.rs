@@ -79,14 +79,15 @@ fn health(kubernaut: &Kubernaut) -> Health {
 }
 
 impl Server {
-    /// Ends requests and workers in order: no new connections, open ones drain, workers reach a safe point.
+    /// Ends requests and workers: no new connections, open ones drain, and meanwhile workers reach a safe point, so that all is done in the time
+    /// that a supervisor gives. Alerts that still arrive are committed.
     ///
     /// # Errors
     /// `Timeout` if they did not end in time.
     pub async fn stop(self) -> Result<()> {
         self.shutdown.cancel();
-        let served = tokio::time::timeout(self.drain, self.serving).await;
-        self.kubernaut.shutdown(self.drain).await?;
+        let (served, stopped) = tokio::join!(tokio::time::timeout(self.drain, self.serving), self.kubernaut.shutdown(self.drain));
+        stopped?;
         served.map_err(|_| Error::new(ErrorKind::Timeout, "http.drain", "open requests did not end in time; they are ended now")).map(|_| ())
     }
 }

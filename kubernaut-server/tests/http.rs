@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests report by panicking")]
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
@@ -10,22 +10,24 @@ use axum::{
 };
 use futures::StreamExt;
 use kubernaut::{
-    Config, Kubernaut,
-    model::SecretString,
+    Config, Kubernaut, async_trait,
+    model::{ActionRequest, ActionSpec, Execution, Observation, SecretString},
+    service::{CallContext, ExecuteRequest, Executor},
     services::{
+        executor::registry,
         monitor::{Health, metrics},
         storage::SqliteConfig,
     },
 };
 use kubernaut_server::http::{AppState, Scope, TokenConfig, Tokens, app, openapi_document};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// A server on an empty bundle and a ledger in memory, with one token of each scope. Nobody works on its incidents.
 async fn server() -> AppState {
-    let bundle = tempfile::tempdir().unwrap();
-    write(bundle.path(), "bundle.yaml", "id: empty\ntaken_at: '2026-01-01T00:00:00Z'\n");
+    let bundle = bundle();
     let mut config = Config::default();
     config.cluster.bundle = Some(bundle.path().to_owned());
     config.ledger = SqliteConfig::memory();
@@ -38,6 +40,12 @@ async fn server() -> AppState {
         metrics: metrics::install().unwrap(),
         shutdown: CancellationToken::new(),
     }
+}
+
+fn bundle() -> tempfile::TempDir {
+    let bundle = tempfile::tempdir().unwrap();
+    write(bundle.path(), "bundle.yaml", "id: empty\ntaken_at: '2026-01-01T00:00:00Z'\n");
+    bundle
 }
 
 fn write(dir: &Path, name: &str, text: &str) {
@@ -152,6 +160,83 @@ async fn the_stream_resumes_after_the_last_event_seen() {
     let second = next_event(&state, first["seq"].as_u64()).await;
     assert_ne!(second["incident_id"], first["incident_id"]);
     assert!(second["seq"].as_u64() > first["seq"].as_u64());
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_server_whatever_is_left_to_send() {
+    let state = server().await;
+    for n in 0..2 {
+        let mut body = webhook("firing");
+        body["alerts"][0]["labels"]["deployment"] = json!(format!("web-{n}"));
+        assert_eq!(answer(&state, request("POST", ALERTS, Some("sender"), Some(body))).await.0, 201);
+    }
+    let mut stream = send(&state, request("GET", "/api/v1/events", Some("reader"), None)).await.into_body().into_data_stream();
+    assert!(stream.next().await.is_some());
+    state.shutdown.cancel();
+    assert!(stream.next().await.is_none(), "the second event is there for who comes back");
+}
+
+#[tokio::test]
+async fn without_tokens_a_page_of_another_site_is_refused() {
+    let state = AppState { tokens: Arc::default(), ..server().await };
+    let status = async |name: &str, value: &str, method: &str, path: &str| {
+        let body = (method == "POST").then(|| webhook("firing"));
+        let mut request = request(method, path, None, body);
+        request.headers_mut().insert(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        answer(&state, request).await.0
+    };
+    for (name, value) in [("host", "evil.example:8080"), ("host", "127.0.0.1.evil.example"), ("origin", "http://evil.example"), ("origin", "null")] {
+        for (method, path) in [("GET", "/api/v1/incidents"), ("PUT", "/api/v1/stop"), ("POST", ALERTS)] {
+            assert_eq!(status(name, value, method, path).await, 403, "{name}: {value} {method} {path}");
+        }
+    }
+    for (name, value) in [("host", "localhost:8080"), ("host", "127.0.0.1:1"), ("host", "[::1]:8080"), ("origin", "http://localhost:3000")] {
+        assert_eq!(status(name, value, "GET", "/api/v1/incidents").await, 200, "{name}: {value}");
+    }
+}
+
+/// Carries out nothing before it is told to.
+#[derive(Debug)]
+struct Slow {
+    begun: Notify,
+    go: Notify,
+    done: Notify,
+}
+
+#[async_trait]
+impl Executor for Slow {
+    async fn actions(&self, _ctx: CallContext) -> kubernaut::Result<Vec<ActionSpec>> {
+        Ok(registry().to_vec())
+    }
+
+    async fn execute(&self, _ctx: CallContext, request: ExecuteRequest) -> kubernaut::Result<Execution> {
+        self.begun.notify_one();
+        self.go.notified().await;
+        self.done.notify_one();
+        Ok(serde_json::from_value(json!({"outcome": "no_change", "changes": [], "digest": "", "pre_state": {}, "message": request.request.action})).unwrap())
+    }
+
+    async fn observe(&self, _ctx: CallContext, _request: ActionRequest) -> kubernaut::Result<Observation> {
+        Ok(Observation::Unknown)
+    }
+}
+
+#[tokio::test]
+async fn an_action_ends_although_its_client_has_gone() {
+    let slow = Arc::new(Slow { begun: Notify::new(), go: Notify::new(), done: Notify::new() });
+    let mut config = Config::default();
+    config.ledger = SqliteConfig::memory();
+    let bundle = bundle();
+    config.cluster.bundle = Some(bundle.path().to_owned());
+    let state = AppState { kubernaut: Kubernaut::builder(config).executor(slow.clone()).build().await.unwrap(), ..server().await };
+    let body = json!({"action": "notify_only", "target": "Deployment/shop/web"});
+    tokio::select! {
+        () = slow.begun.notified() => {}
+        early = send(&state, request("POST", "/api/v1/actions/execute", Some("operator"), Some(body))) => panic!("{early:?}"),
+    }
+    // The client is gone with its request.
+    slow.go.notify_one();
+    tokio::time::timeout(Duration::from_secs(5), slow.done.notified()).await.expect("the action was cut off");
 }
 
 async fn next_event(state: &AppState, after: Option<u64>) -> Value {

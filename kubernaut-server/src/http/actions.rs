@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State};
 use kubernaut::{
+    Error,
     model::{ActionRequest, ActionSpec, DryRun, Execution, ObjectRef},
     service::ExecuteRequest,
 };
@@ -66,5 +67,8 @@ async fn dry_run(State(state): State<AppState>, caller: Caller, Body(body): Body
 async fn execute(State(state): State<AppState>, caller: Caller, Body(body): Body<ActionBody>) -> Answer<Json<Execution>> {
     let approved_by_person = body.approved_digest.is_some();
     let request = ExecuteRequest { request: body.request()?, incident_id: None, approved_digest: body.approved_digest, approved_by_person };
-    Ok(Json(state.kubernaut.execute(state.context(&caller), request).await?))
+    let ctx = state.context(&caller);
+    // A client that goes away must not cut an action off between its promise and its result.
+    let done = tokio::spawn(async move { state.kubernaut.execute(ctx, request).await }).await;
+    Ok(Json(done.map_err(|e| Error::internal("http.execute", "the action broke off; ask again under the same key").source(e))??))
 }

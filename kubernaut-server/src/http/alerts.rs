@@ -1,5 +1,7 @@
 //! The door for alerts.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     body::Body,
@@ -16,6 +18,9 @@ use serde::Serialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{AppState, auth::Scope, extract::Id, problem::Answer};
+
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(receive))
@@ -46,7 +51,9 @@ async fn receive(State(state): State<AppState>, Id(source): Id<String>, headers:
     let gateway = state.kubernaut.gateway();
     let name = sender(&state, &source, &headers)?;
     kubernaut::services::gateway::check_content_type(&headers)?;
-    let bytes = kubernaut::services::gateway::read_limited(body.into_data_stream(), gateway.config().body_limit_bytes).await?;
+    let body = kubernaut::services::gateway::read_limited(body.into_data_stream(), gateway.config().body_limit_bytes);
+    let slow = |_| Error::new(ErrorKind::Timeout, "http.alerts", "the body did not arrive in time; send it again");
+    let bytes = tokio::time::timeout(BODY_TIME, body).await.map_err(slow)??;
     let ctx = CallContext::new(Actor { kind: "service", name: name.as_str().into() });
     let received = gateway.receive(ctx, &source, &headers, bytes).await?;
     let status = StatusCode::from_u16(received.status).unwrap_or(StatusCode::ACCEPTED);

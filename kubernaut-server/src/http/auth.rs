@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, Uri, header, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -76,9 +76,10 @@ impl Tokens {
     /// The caller behind the request's headers.
     ///
     /// # Errors
-    /// `Unauthorized` without a token or for an unknown one.
+    /// `Unauthorized` without a token or for an unknown one; `Forbidden` where no tokens are configured and the request is a web page's.
     pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Error> {
         if self.0.is_empty() {
+            by_this_machine(headers)?;
             return Ok(Caller { name: "local".into(), scope: Scope::Operate, authenticated: false });
         }
         let given = bearer(headers).ok_or_else(|| Error::new(ErrorKind::Unauthorized, "http.auth", "send a token as Authorization: Bearer"))?;
@@ -88,6 +89,25 @@ impl Tokens {
         let token = found.ok_or_else(|| Error::new(ErrorKind::Unauthorized, "http.auth", "the token is not known"))?;
         Ok(Caller { name: token.name.clone(), scope: token.scope, authenticated: true })
     }
+}
+
+/// A page of another site that a browser on this machine shows can connect to it, too. It has an origin, or a name of its own for this machine.
+fn by_this_machine(headers: &HeaderMap) -> Result<(), Error> {
+    for name in [header::HOST, header::ORIGIN] {
+        let Some(value) = headers.get(&name) else { continue };
+        if !value.to_str().is_ok_and(is_loopback) {
+            let text = "without http.tokens only this machine may call, by its loopback address or as localhost; configure a token";
+            return Err(Error::new(ErrorKind::Forbidden, "http.auth", text).with("header", name));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `Host` or `Origin` names this machine.
+fn is_loopback(address: &str) -> bool {
+    let Some(host) = address.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)) else { return false };
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The bearer token of a request.

@@ -82,6 +82,10 @@ impl Cursor {
     /// The next event; `None` when the server shuts down or the ledger is gone.
     async fn next(&mut self) -> Option<Event> {
         loop {
+            // However much is left to send: a client that reads slowly must not hold the shutdown up.
+            if self.shutdown.is_cancelled() {
+                return None;
+            }
             if let Some(event) = self.ready.pop() {
                 self.after = event.seq;
                 return Some(event);
