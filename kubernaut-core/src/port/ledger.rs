@@ -20,8 +20,8 @@ use crate::{
 /// How intake treats repetitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IntakePolicy {
-    /// An alert that was counted on an incident that ended `no_action` within this time is counted there again instead of opening a new one; an
-    /// alert that the incident has not seen opens one. Zero turns it off.
+    /// An alert that has fired without a break since an incident that ended `no_action` within this time is counted there again instead of opening
+    /// a new one. One that ended meanwhile and begins again opens one, and one that the incident has not seen. Zero turns it off.
     pub quiet_after_no_action: Duration,
     /// While any alert of an incident that ended in a person's hands (`manual_review`, `ineffective`, `rolled_back`, `failed`, `timed_out`) within
     /// this time still fires, further alerts of its fingerprint are counted there, unless they are more severe. Zero turns it off.

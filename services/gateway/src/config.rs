@@ -16,7 +16,8 @@ pub struct GatewayConfig {
     pub body_limit_bytes: usize,
     /// What tells incidents apart. Default `owner`.
     pub fingerprint: FingerprintStrategy,
-    /// For this many seconds after an incident ended `no_action`, its alerts are counted there instead of opening a new one; 0 turns it off.
+    /// For this many seconds after an incident ended `no_action`, alerts of it that go on are counted there instead of opening a new one; 0 turns
+    /// it off.
     /// Default 86 400.
     pub quiet_after_no_action_s: u64,
     /// For this many seconds after an incident was handed to a person, alerts of the same owner are counted there while any of them fires, unless

@@ -154,6 +154,9 @@ async fn a_quiet_time_after_no_action_opens_nothing(b: &Bench) {
     b.pass(2);
     let second = take().await;
     assert_eq!(second.outcome, IntakeOutcome::Created, "after it a new one is opened");
+    end(b, Phase::NoAction).await;
+    b.ledger.intake(ctx(), Intake { alerts: vec![b.resolved("a", "web-1")], policy }).await.unwrap();
+    assert_eq!(take().await.outcome, IntakeOutcome::Created, "what ended and begins again is looked at again");
     end(b, Phase::Resolved).await;
     b.pass(1);
     assert_eq!(take().await.outcome, IntakeOutcome::Created, "only `no_action` makes quiet");

@@ -10,7 +10,7 @@ use kubernaut_core::{
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Batch, Incoming, json_path, set_time, take_alerts};
+use super::{Batch, Incoming, json_path, set_time, take_alerts, time};
 
 /// What is read of one alert; fields that later versions add are passed over.
 #[derive(Deserialize)]
@@ -20,9 +20,9 @@ struct WireAlert {
     labels: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "null_is_empty")]
     annotations: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "time")]
     starts_at: Option<Timestamp>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "time")]
     ends_at: Option<Timestamp>,
     #[serde(default, rename = "generatorURL")]
     generator_url: Option<String>,
@@ -104,6 +104,17 @@ mod tests {
         assert_eq!(parse_alerts(json!([value.clone()]))[0].as_ref().unwrap().ends_at, None);
         value["status"] = json!("resolved");
         assert_eq!(parse_alerts(json!([value]))[0].as_ref().unwrap().ends_at, Some("2026-06-04T13:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_time_that_means_never_loses_no_alert() {
+        for never in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999999-14:00", "9999-12-30T00:00:00Z"] {
+            let mut value = alert();
+            value["endsAt"] = json!(never);
+            assert!(parse_alerts(json!([value.clone()]))[0].is_ok(), "{never}");
+            value["status"] = json!("resolved");
+            assert!(parse_alerts(json!([value]))[0].as_ref().unwrap().ends_at.is_some(), "{never}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use kubernaut_core::{
     Error, Result,
     model::{AlertStatus, ObjectRef, Severity},
 };
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
 use crate::SourceKind;
@@ -70,6 +71,16 @@ fn take_alerts(body: &mut Value) -> Result<Vec<Value>> {
         Some(Value::Array(alerts)) => Ok(alerts),
         Some(_) => Err(wrong("$.alerts", "`alerts` must be an array")),
         None => Err(wrong("$.alerts", "`alerts` is missing; send an array, which may be empty")),
+    }
+}
+
+/// Reads a time. Senders write the last second of the year 9999 for "never", which lies a few hours behind the last time that can be kept: that is
+/// no reason to lose an alert.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    match text.parse() {
+        Err(_) if text.starts_with("9999-12-3") => Ok(Some(Timestamp::MAX)),
+        read => read.map(Some).map_err(D::Error::custom),
     }
 }
 

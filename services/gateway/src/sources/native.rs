@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Batch, Incoming, OPERATION, json_path, set_time, take_alerts};
+use super::{Batch, Incoming, OPERATION, json_path, set_time, take_alerts, time};
 use crate::target::is_safe_name;
 
 /// Body of the native endpoint. An example:
@@ -50,10 +50,10 @@ pub struct NativeAlert {
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
     /// When the condition began. Default: when it is received.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "time", skip_serializing_if = "Option::is_none")]
     pub starts_at: Option<Timestamp>,
     /// When it ended, of a resolved alert. Default: when it is received.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "time", skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
     /// Link to the rule or query.
     #[serde(default, skip_serializing_if = "Option::is_none")]

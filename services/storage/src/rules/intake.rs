@@ -144,8 +144,8 @@ fn still_counts(ended: &Ended, last_word: Option<bool>, request: &Request, alert
         return false;
     }
     match (alert.status, ended.handed_over) {
-        (AlertStatus::Resolved, _) => last_word == Some(true),
-        (AlertStatus::Firing, false) => last_word.is_some(),
+        // One that ended and begins again may have another cause than the one that was judged.
+        (AlertStatus::Resolved, _) | (AlertStatus::Firing, false) => last_word == Some(true),
         (AlertStatus::Firing, true) => ended.known.counts.firing > 0 && alert.severity <= ended.known.counts.severity,
     }
 }
