@@ -21,6 +21,8 @@ use crate::{
     lifecycle::{Input, after, after_ms},
 };
 
+/// Events read at once.
+const PAGE: u32 = 1000;
 const LOOK: Duration = Duration::from_secs(30);
 /// Between looks at a recording.
 const RECORDED_INTERVAL_MS: u64 = 500;
@@ -101,8 +103,14 @@ impl Session<'_> {
 
     /// How things stood before the run, from the event that planned it.
     async fn baseline(&self) -> Step<Value> {
-        let events = self.inner.parts.ledger.events(self.ctx(), 0, Some(self.incident.id), Some(1000)).await.map_err(Stop::Ledger)?;
-        let planned = events.into_iter().rev().find(|e| e.kind == PLANNED && e.attempt == self.incident.attempt);
+        let (mut after, mut planned) = (0, None);
+        loop {
+            let page = self.inner.parts.ledger.events(self.ctx(), after, Some(self.incident.id), Some(PAGE)).await.map_err(Stop::Ledger)?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            let found = page.into_iter().rev().find(|e| e.kind == PLANNED && e.attempt == self.incident.attempt);
+            planned = found.or(planned);
+        }
         Ok(planned.map(|mut e| e.data["baseline"].take()).unwrap_or_default())
     }
 

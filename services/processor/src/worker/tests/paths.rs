@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kubernaut_core::{
     model::{CheckOutcome, Decision, ExecutionOutcome, Mode, NotificationKind, Outcome, Phase, RunState, StepState, Verdict, first_broken_row},
-    port::Ledger,
+    port::{Ledger, NewEvent},
     service::Signal,
 };
 
@@ -76,6 +76,18 @@ async fn effective_must_be_seen_twice_apart() {
     house.work_for(6).await;
     assert_eq!(house.phase(id).await, Phase::Resolved);
     assert_eq!(house.verifier.seen.lock().unwrap()[0].baseline, "before", "what was read before the run comes back");
+}
+
+#[tokio::test]
+async fn how_things_stood_before_is_found_behind_any_number_of_events() {
+    let house = House::new(Mode::Auto).await;
+    let id = house.fires().await;
+    let notes = (0..1001).map(|n| NewEvent::system("note", "test", json!(n))).collect();
+    house.ledger.append_events(ctx(), id, notes).await.unwrap();
+    house.work().await;
+    house.engine.change(done);
+    house.work_for(2).await;
+    assert_eq!(house.verifier.seen.lock().unwrap()[0].baseline, "before");
 }
 
 #[tokio::test]
