@@ -2,6 +2,7 @@
 //!
 //! - [`BundleCluster`]: a folder that records a cluster's state, with simulated writes.
 //! - [`KubeCluster`]: a live cluster.
+//! - [`CachedCluster`]: a live cluster whose busiest kinds are kept in memory, within bounds; for evidence, not for decisions to act.
 //! - [`record`]: makes a bundle of a namespace of either.
 //!
 //! # Reading a bundle
@@ -20,6 +21,7 @@
 //! ```
 
 mod bundle;
+mod cache;
 mod event;
 mod kube;
 mod log_tail;
@@ -32,6 +34,7 @@ mod series;
 
 pub use self::{
     bundle::BundleCluster,
+    cache::{CacheConfig, CachedCluster},
     kube::{KubeCluster, KubeConfig},
     record::{RecordOptions, RecordSummary, record},
 };

@@ -1,7 +1,7 @@
 //! A live cluster over the Kubernetes API.
 //!
-//! Reads are never served from a cache: what a gate or a verification sees is what the API server has. Only who owns an owner is remembered
-//! for a short while, by uid, because it does not change.
+//! Reads are not served from a cache: what a gate or a verification sees is what the API server has. Only who owns an owner is remembered
+//! for a short while, by uid, because it does not change. Evidence may come from [`crate::CachedCluster`] instead.
 
 mod config;
 mod discovery;
@@ -11,7 +11,8 @@ mod prometheus;
 mod read;
 mod resource;
 mod rest;
-mod selector;
+pub(crate) mod selector;
+pub(crate) mod watch;
 mod write;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -62,7 +63,7 @@ impl KubeCluster {
         Self::over(client, config.cluster_id.clone().unwrap_or(name), &config)
     }
 
-    fn over(client: Client, id: String, config: &KubeConfig) -> Result<Self> {
+    pub(crate) fn over(client: Client, id: String, config: &KubeConfig) -> Result<Self> {
         let ttl = Duration::from_secs(config.owner_cache_s);
         Ok(Self(Arc::new(Inner {
             id,

@@ -56,6 +56,10 @@ impl Rest {
         Self { client, limit }
     }
 
+    pub(super) fn client(&self) -> &kube::Client {
+        &self.client
+    }
+
     /// The answer, or what the server said instead.
     pub(super) async fn send(&self, ask: Ask<'_>) -> Result<Result<Answer, Failure>> {
         let operation = ask.operation;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The text form; `None` if it matches nothing, as one with an operator that does not exist.
-pub(super) fn text(selector: &Value) -> Option<String> {
+pub(crate) fn text(selector: &Value) -> Option<String> {
     let equal = selector["matchLabels"].as_object().into_iter().flatten().map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
     let expressions = selector["matchExpressions"].as_array().into_iter().flatten().map(expression);
     Some(equal.chain(expressions).collect::<Option<Vec<_>>>()?.join(","))
