@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kubernaut_cluster::{BundleCluster, KubeCluster, KubeConfig};
+use kubernaut_cluster::{BundleCluster, CachedCluster, KubeCluster, KubeConfig};
 use kubernaut_core::{
     Error, Result,
     model::HistoryEntry,
@@ -120,7 +120,9 @@ impl Builder {
         let opened = open_cluster(&config, self.cluster).await?;
         let (ledger, context) = open_ledger(&config, self.ledger, self.context, &clock).await?;
         remember_all(&context, opened.history).await?;
-        let (read, write) = (opened.read, opened.write);
+        let (read, write, cache) = (opened.read, opened.write, opened.cache);
+        // Evidence may be late by what a watch takes; what decides about acting, or whether it helped, reads anew.
+        let evidence: Arc<dyn ClusterRead> = cache.clone().map_or_else(|| read.clone(), |cache| Arc::new(cache));
         let inner = self.executor.unwrap_or_else(|| Arc::new(KubeExecutor::new(read.clone(), write.clone(), clock.clone())));
         let parts = GateParts { read: read.clone(), write, ledger: ledger.clone(), clock: clock.clone() };
         let executor: Arc<dyn Executor> = Arc::new(GatedExecutor::new(inner, parts, config.gate.clone()).at_most(config.mode));
@@ -132,13 +134,13 @@ impl Builder {
             }
         };
         let classifier = self.classifier.unwrap_or_else(|| Arc::new(LabelClassifier::new(read.clone(), config.classification.clone())));
-        let analyzer = self.analyzer.unwrap_or_else(|| Arc::new(Diagnosis::new(read.clone(), config.diagnosis.clone())));
+        let analyzer = self.analyzer.unwrap_or_else(|| Arc::new(Diagnosis::new(evidence.clone(), config.diagnosis.clone())));
         let verifier = self.verifier.unwrap_or_else(|| Arc::new(EffectivenessVerifier::new(read.clone(), config.verification.clone())));
         let notifier = match self.notifier {
             Some(notifier) => notifier,
             None => Arc::new(NotifyRouter::from_config(&config.notifications)?),
         };
-        let gateway = Arc::new(Gateway::new(ledger.clone(), read.clone(), clock.clone(), config.gateway.clone()));
+        let gateway = Arc::new(Gateway::new(ledger.clone(), evidence, clock.clone(), config.gateway.clone()));
         let processor = Arc::new(Processor::new(
             ProcessorParts {
                 ledger: ledger.clone(),
@@ -158,6 +160,7 @@ impl Builder {
             config,
             clock,
             cluster: read,
+            cache,
             ledger,
             context,
             classifier,
@@ -175,20 +178,24 @@ impl Builder {
 struct OpenedCluster {
     read: Arc<dyn ClusterRead>,
     write: Arc<dyn ClusterWrite>,
+    cache: Option<CachedCluster>,
     history: Vec<HistoryEntry>,
 }
 
 async fn open_cluster(config: &Config, given: Option<(Arc<dyn ClusterRead>, Arc<dyn ClusterWrite>)>) -> Result<OpenedCluster> {
     if let Some((read, write)) = given {
-        return Ok(OpenedCluster { read, write, history: Vec::new() });
+        return Ok(OpenedCluster { read, write, cache: None, history: Vec::new() });
     }
     if let Some(dir) = &config.cluster.bundle {
         let bundle = Arc::new(BundleCluster::open(dir)?);
         let history = bundle.history();
-        return Ok(OpenedCluster { read: bundle.clone(), write: bundle, history });
+        return Ok(OpenedCluster { read: bundle.clone(), write: bundle, cache: None, history });
     }
-    let live = Arc::new(KubeCluster::connect(kube_config(config)).await?);
-    Ok(OpenedCluster { read: live.clone(), write: live, history: Vec::new() })
+    let live = KubeCluster::connect(kube_config(config)).await?;
+    let kept = &config.cluster.cache;
+    let cache = if kept.enabled { Some(CachedCluster::new(live.clone(), kept)?) } else { None };
+    let live = Arc::new(live);
+    Ok(OpenedCluster { read: live.clone(), write: live, cache, history: Vec::new() })
 }
 
 fn kube_config(config: &Config) -> KubeConfig {

@@ -78,4 +78,7 @@ pub struct ClusterConfig {
     pub id: Option<String>,
     /// Prometheus, for metrics as evidence. Default: none.
     pub prometheus_url: Option<Url>,
+    /// Which objects of a live cluster are kept in memory for intake and diagnosis; what decides about acting reads anew. Default: none. It
+    /// fills when the engine starts, so that a command which only builds one never pays for it.
+    pub cache: kubernaut_cluster::CacheConfig,
 }

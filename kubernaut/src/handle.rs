@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use kubernaut_cluster::CachedCluster;
 use kubernaut_core::{
     Error, ErrorKind, Result,
     model::{
@@ -27,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cluster: Arc<dyn ClusterRead>,
+    pub(crate) cache: Option<CachedCluster>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) context: Arc<dyn ContextStore>,
     pub(crate) classifier: Arc<dyn Classifier>,
@@ -78,6 +80,10 @@ impl Kubernaut {
         tasks.spawn(async move { processor.run(stop).await });
         let stop = token.clone();
         tasks.spawn(async move { outbox.run(stop).await });
+        if let Some(cache) = parts.cache.clone() {
+            let stop = token.clone();
+            tasks.spawn(async move { cache.run(stop).await });
+        }
         if let Some(driver) = parts.driver.clone() {
             tasks.spawn(async move { driver.run(token).await });
         }

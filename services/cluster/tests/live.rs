@@ -6,92 +6,14 @@
 
 mod support;
 
-use std::{env, path::PathBuf, time::Duration};
-
-use http::{Method, Request};
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
-use kubernaut_cluster::{BundleCluster, KubeCluster, KubeConfig, RecordOptions, record};
+use kubernaut_cluster::{BundleCluster, RecordOptions, record};
 use kubernaut_core::{
     ErrorKind,
-    model::{Object, well_known},
     port::{ClusterRead, ClusterWrite, ListQuery, PatchKind, PatchRequest},
-    testkit::{ClusterFixture, cluster_read::cluster_read_suite, cluster_write::cluster_write_suite},
+    testkit::{cluster_read::cluster_read_suite, cluster_write::cluster_write_suite},
 };
-use serde_json::{Value, json};
-use support::ctx;
-
-/// A namespace on the real cluster that holds the fixture. It is deleted at the end; after a failed test it stays to be looked at.
-struct Live {
-    admin: Client,
-    cluster: KubeCluster,
-    fixture: ClusterFixture,
-}
-
-/// `None`, with the reason printed, where there is no cluster to test on.
-async fn live(purpose: &str) -> Option<Live> {
-    let Some(path) = env::var_os("KUBERNAUT_TEST_KUBECONFIG").map(PathBuf::from) else {
-        assert!(env::var("KUBERNAUT_REQUIRE_CLUSTER").as_deref() != Ok("1"), "KUBERNAUT_REQUIRE_CLUSTER=1 but KUBERNAUT_TEST_KUBECONFIG is not set");
-        eprintln!("skipped: KUBERNAUT_TEST_KUBECONFIG is not set, so there is no cluster to test on; start one with `cargo xtask cluster up`");
-        return None;
-    };
-    let admin = Config::from_custom_kubeconfig(Kubeconfig::read_from(&path).unwrap(), &KubeConfigOptions::default()).await.unwrap();
-    let admin = Client::try_from(admin).unwrap();
-    let prometheus_url = env::var("KUBERNAUT_TEST_PROMETHEUS_URL").ok().map(|url| url.parse().unwrap());
-    let config = KubeConfig { kubeconfig: Some(path), cluster_id: Some("live".into()), prometheus_url, ..KubeConfig::default() };
-    let cluster = KubeCluster::connect(config).await.unwrap();
-    let fixture = ClusterFixture {
-        namespace: format!("cluster-{purpose}-{}", std::process::id()),
-        image: env::var("KUBERNAUT_TEST_IMAGE").unwrap_or_else(|_| "127.0.0.1:5001/test/app:1".into()),
-        logs: env::var("KUBERNAUT_TEST_CONTAINERS").as_deref() != Ok("0"),
-    };
-    let live = Live { admin, cluster, fixture };
-    live.set_up().await;
-    Some(live)
-}
-
-impl Live {
-    async fn set_up(&self) {
-        self.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.fixture.namespace}})).await;
-        for object in self.fixture.objects() {
-            self.create(&object).await;
-        }
-        self.until("all pods are ready and the budget is worked out", |pods, budgets| {
-            let ready = pods.iter().filter(|p| p.condition("Ready").is_some_and(|c| c["status"] == "True")).count();
-            ready == 3 && budgets.iter().all(|b| b.i64_at("/status/currentHealthy") == Some(1))
-        })
-        .await;
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&[Object], &[Object]) -> bool) {
-        let list = async |kind| self.cluster.list(ctx(), ListQuery::of(kind, Some(&self.fixture.namespace))).await.unwrap();
-        for _ in 0..300 {
-            if holds(&list("Pod").await, &list("PodDisruptionBudget").await) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        panic!("within a minute: {what}; look at namespace {}", self.fixture.namespace);
-    }
-
-    async fn create(&self, object: &Value) {
-        let known = well_known(object["kind"].as_str().unwrap()).unwrap();
-        let root = if known.group.is_empty() { "/api" } else { "/apis" };
-        let namespace = object["metadata"]["namespace"].as_str().map(|n| format!("/namespaces/{n}")).unwrap_or_default();
-        self.send(Method::POST, &format!("{root}/{}{namespace}/{}", known.api_version(), known.plural), object).await;
-    }
-
-    async fn send(&self, method: Method, path: &str, body: &Value) {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json").body(body.to_string().into_bytes());
-        self.admin.request::<Value>(request.unwrap()).await.unwrap();
-    }
-
-    async fn tear_down(self) {
-        self.send(Method::DELETE, &format!("/api/v1/namespaces/{}", self.fixture.namespace), &json!({})).await;
-    }
-}
+use serde_json::json;
+use support::{ctx, live::live};
 
 #[tokio::test]
 async fn a_live_cluster_keeps_the_rules_of_reading() {

@@ -34,13 +34,7 @@ pub struct CacheConfig {
 impl Default for CacheConfig {
     fn default() -> Self {
         let kinds = ["Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "Service", "Node"];
-        Self {
-            enabled: false,
-            kinds: kinds.map(str::to_owned).to_vec(),
-            max_objects: 20_000,
-            max_bytes: 128 * 1024 * 1024,
-            stale_after_s: 20,
-        }
+        Self { enabled: false, kinds: kinds.map(str::to_owned).to_vec(), max_objects: 20_000, max_bytes: 128 * 1024 * 1024, stale_after_s: 20 }
     }
 }
 

@@ -70,13 +70,7 @@ pub(super) struct Shelves {
 
 impl Shelves {
     pub(super) fn new(kinds: &[&'static KnownKind], limit: Amount, stale_after: Duration) -> Self {
-        let shelf = |kind: &&'static KnownKind| Shelf {
-            kind,
-            state: State::Off,
-            proven: None,
-            held: Amount::default(),
-            objects: BTreeMap::new(),
-        };
+        let shelf = |kind: &&'static KnownKind| Shelf { kind, state: State::Off, proven: None, held: Amount::default(), objects: BTreeMap::new() };
         Self { budget: Budget::new(limit), stale_after, shelves: kinds.iter().map(shelf).collect() }
     }
 

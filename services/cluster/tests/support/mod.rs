@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub(crate) mod kept;
+pub(crate) mod live;
+
 use std::{fs, path::Path};
 
 use kubernaut_core::{
