@@ -34,11 +34,25 @@ pub struct Server {
 /// Those of [`Builder::build`], and `Unavailable` if the address cannot be used.
 pub async fn start(settings: &Settings, builder: Builder) -> Result<Server> {
     settings.check()?;
-    let listener = TcpListener::bind(settings.http.listen).await.map_err(|e| {
-        Error::new(ErrorKind::Unavailable, "http.listen", "cannot listen; is another server running there?")
-            .with("listen", settings.http.listen)
-            .source(e)
-    })?;
+    start_on(listen(settings.http.listen).await?, settings, builder).await
+}
+
+/// Opens an address.
+///
+/// # Errors
+/// `Unavailable` if it cannot be used.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| {
+        Error::new(ErrorKind::Unavailable, "http.listen", "cannot listen; is another server running there?").with("listen", address).source(e)
+    })
+}
+
+/// The same as [`start`] on an address that is open already; `settings.http.listen` must be that address.
+///
+/// # Errors
+/// Those of [`Builder::build`].
+pub async fn start_on(listener: TcpListener, settings: &Settings, builder: Builder) -> Result<Server> {
+    settings.check()?;
     let address = listener.local_addr().map_err(|e| Error::internal("http.listen", "no local address").source(e))?;
     let metrics = metrics::install()?;
     let kubernaut = builder.build().await?;

@@ -213,7 +213,8 @@ impl Executor for Slow {
         self.begun.notify_one();
         self.go.notified().await;
         self.done.notify_one();
-        Ok(serde_json::from_value(json!({"outcome": "no_change", "changes": [], "digest": "", "pre_state": {}, "message": request.request.action})).unwrap())
+        Ok(serde_json::from_value(json!({"outcome": "no_change", "changes": [], "digest": "", "pre_state": {}, "message": request.request.action}))
+            .unwrap())
     }
 
     async fn observe(&self, _ctx: CallContext, _request: ActionRequest) -> kubernaut::Result<Observation> {

@@ -20,6 +20,8 @@ use kubernaut::{
 };
 
 use self::{client::Client, scene::Scene, timeline::Ending, wrong_action::WrongAction};
+use tokio::net::TcpListener;
+
 use crate::{
     cli::DemoArgs,
     http::{Scope, TokenConfig},
@@ -47,8 +49,9 @@ async fn open_scene(args: &DemoArgs) -> Result<Scene> {
 
 async fn play(args: &DemoArgs, scene: &mut Scene) -> Result<ExitCode> {
     let home = HomeDir::new()?;
-    let (settings, operator) = settings(args, scene, &home)?;
-    let server = start(args, scene, &settings).await?;
+    let (listener, listen) = listener(args).await?;
+    let (settings, operator) = settings(args, scene, &home, listen)?;
+    let server = start(args, scene, &settings, listener).await?;
     let client = Client::new(server.address, operator);
     println!("Kubernaut listens on http://{}  (API documentation: http://{}/docs)", server.address, server.address);
     scene.announce();
@@ -96,14 +99,13 @@ impl Drop for HomeDir {
     }
 }
 
-fn settings(args: &DemoArgs, scene: &Scene, home: &HomeDir) -> Result<(Settings, Option<String>)> {
+fn settings(args: &DemoArgs, scene: &Scene, home: &HomeDir, listen: SocketAddr) -> Result<(Settings, Option<String>)> {
     let mut engine = Config::default();
     engine.mode = Mode::Auto;
     // The timeline tells the same, so nothing goes to the console beside it.
     engine.notifications.routes = vec![RouteConfig::default()];
     engine.ledger.path = home.0.join("ledger.db");
     scene.configure(&mut engine);
-    let listen = args.listen.unwrap_or_else(free_address);
     let mut http = HttpSettings { listen, ..HttpSettings::default() };
     let mut operator = None;
     if let Some(token) = &args.webhook_token {
@@ -119,12 +121,21 @@ fn settings(args: &DemoArgs, scene: &Scene, home: &HomeDir) -> Result<(Settings,
     Ok((settings, operator))
 }
 
-fn free_address() -> SocketAddr {
-    let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
-    if std::net::TcpListener::bind(usual).is_ok() { usual } else { SocketAddr::from(([127, 0, 0, 1], 0)) }
+/// The address asked for, else the usual one, else any that is free.
+async fn listener(args: &DemoArgs) -> Result<(TcpListener, SocketAddr)> {
+    let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let listener = match args.listen {
+        Some(address) => serve::listen(address).await?,
+        None => match serve::listen(local(8080)).await {
+            Ok(listener) => listener,
+            Err(_) => serve::listen(local(0)).await?,
+        },
+    };
+    let address = listener.local_addr().map_err(|e| Error::internal("demo.listen", "no local address").source(e))?;
+    Ok((listener, address))
 }
 
-async fn start(args: &DemoArgs, scene: &Scene, settings: &Settings) -> Result<Server> {
+async fn start(args: &DemoArgs, scene: &Scene, settings: &Settings, listener: TcpListener) -> Result<Server> {
     let mut builder = Kubernaut::builder(settings.engine.clone());
     if args.wrong_action {
         let analyzer = match &settings.engine.cluster.bundle {
@@ -140,5 +151,5 @@ async fn start(args: &DemoArgs, scene: &Scene, settings: &Settings) -> Result<Se
         };
         builder = builder.analyzer(Arc::new(WrongAction::new(Arc::new(analyzer))));
     }
-    serve::start(settings, builder).await
+    serve::start_on(listener, settings, builder).await
 }
