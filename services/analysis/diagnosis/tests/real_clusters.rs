@@ -101,3 +101,88 @@ async fn an_init_container_that_a_release_brought_hangs_sooner_than_one_that_was
     let a = w.diagnose("Deployment/club/door").await;
     assert_ne!(a.candidates[0].category.as_str(), "init_container_hang", "{a:#?}");
 }
+
+#[tokio::test]
+async fn a_claim_that_waits_for_its_first_pod_is_well() {
+    let mut w = World::new("vault");
+    w.put(
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "disk"}, "volumeBindingMode": "WaitForFirstConsumer"}),
+    );
+    w.object("v1", "PersistentVolumeClaim", "gold", json!({"spec": {"storageClassName": "disk"}, "status": {"phase": "Pending"}}));
+    let a = w.diagnose("PersistentVolumeClaim/vault/gold").await;
+    expect(&a, "no_fault", "PersistentVolumeClaim/vault/gold", "no_action", "PersistentVolumeClaim/vault/gold");
+
+    w.warn("PersistentVolumeClaim/vault/gold", "ProvisioningFailed", "quota of the provider is used up", 9, 20, 0);
+    let a = w.diagnose("PersistentVolumeClaim/vault/gold").await;
+    assert_eq!(a.actions[0].action, "escalate", "a provisioner that failed is no waiting: {a:#?}");
+}
+
+#[tokio::test]
+async fn a_port_of_the_node_that_the_release_asks_for_may_be_taken() {
+    let with = |ports: serde_json::Value| spec(merge(container("cam", "cam:1"), json!({ "ports": ports })));
+    let full = Pods::Pending("0/3 nodes are available: 3 node(s) didn't have free ports for the requested pod ports.".into());
+    let mut w = World::new("studio");
+    let bad = with(json!([{"containerPort": 80, "hostPort": 80}]));
+    w.deploy(deploy("cam", with(json!([{"containerPort": 80}]))).then(9, bad.clone()).pods(full.clone()).old_ready(1));
+    let a = w.diagnose("Deployment/studio/cam").await;
+    expect(&a, "bad_release_config", "Deployment/studio/cam", "rollback_deployment", "Deployment/studio/cam");
+
+    let mut w = World::new("studio");
+    w.deploy(deploy("cam", bad).pods(full));
+    let a = w.diagnose("Deployment/studio/cam").await;
+    expect(&a, "unschedulable_resources", "Deployment/studio/cam", "escalate", "Deployment/studio/cam");
+}
+
+#[tokio::test]
+async fn a_container_that_the_node_refuses_to_create_is_put_down_to_the_change_that_asks_for_it() {
+    let mut w = World::new("office");
+    let bad = spec(merge(container("desk", "desk:1"), json!({"securityContext": {"runAsNonRoot": true}})));
+    let refused = Pods::Waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root".into());
+    w.deploy(deploy("desk", spec(container("desk", "desk:1"))).then(9, bad).pods(refused).old_ready(1));
+    let a = w.diagnose("Deployment/office/desk").await;
+    expect(&a, "bad_release_config", "Deployment/office/desk", "rollback_deployment", "Deployment/office/desk");
+}
+
+#[tokio::test]
+async fn a_variable_that_its_map_lost_is_the_maps_fault_only_if_the_map_was_edited() {
+    for (edited, category, object) in [(Some(15), "missing_configmap", "ConfigMap/news/ticker"), (None, "bad_release_env", "Deployment/news/board")] {
+        let mut w = World::new("news");
+        w.config_map("ticker", json!({"WIRE_URI": "x"}), edited);
+        w.deploy(
+            deploy("board", spec(merge(container("board", "board:3"), json!({"envFrom": [{"configMapRef": {"name": "ticker"}}]}))))
+                .pods(Pods::Crash(2, "Error", 1)),
+        );
+        w.log("board-h0-p0", "board", "panic: required key WIRE_URL missing value");
+        let a = w.diagnose("Deployment/news/board").await;
+        assert_eq!((a.candidates[0].category.as_str(), a.candidates[0].object.to_string().as_str()), (category, object), "{a:#?}");
+        assert!(!holds(&a), "the value is not known: {a:#?}");
+    }
+}
+
+#[tokio::test]
+async fn who_wrote_last_is_known_although_lists_leave_it_out() {
+    let mut w = World::new("post");
+    w.lean_lists = true;
+    let s = json!({"containers": [merge(container("stamp", "stamp:2"), json!({"volumeMounts": [{"name": "c", "mountPath": "/etc/stamp"}]}))],
+        "volumes": [{"name": "c", "configMap": {"name": "stamp-limits"}}]});
+    w.config_map("stamp-limits", json!({"limits.yaml": "burst: many\n"}), Some(20));
+    w.deploy(deploy("stamp", s).pods(Pods::Crash(1, "Error", 1)));
+    w.log("stamp-h0-p0", "stamp", "CRITICAL could not parse /etc/stamp/limits.yaml: burst is not a valid integer");
+    let a = w.diagnose("Deployment/post/stamp").await;
+    let said = a.candidates[0].evidence.iter().any(|e| e.text.contains("last changed by kubectl-edit"));
+    assert!(said, "{a:#?}");
+}
+
+#[tokio::test]
+async fn a_statefulset_whose_other_pods_still_run_the_revision_before_has_a_way_back() {
+    let with = |v: &str| spec(merge(container("shard", "shard:2"), json!({"env": [{"name": "ZONE", "value": v}]})));
+    let mut w = World::new("index");
+    w.deploy(deploy("shard", with("a")).kind("StatefulSet").since(7).then(4, with("q")).pods(Pods::Crash(101, "Error", 0)));
+    let ready = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shard-1", "namespace": "index", "labels": {"app": "shard", "controller-revision-hash": "shard-h0"},
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "shard", "uid": "StatefulSet-shard", "controller": true}]},
+        "spec": with("a"), "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+    w.put(ready);
+    let a = w.diagnose("StatefulSet/index/shard").await;
+    expect(&a, "bad_release_env", "StatefulSet/index/shard", "patch_env", "StatefulSet/index/shard");
+    assert!(holds(&a), "{a:#?}");
+}

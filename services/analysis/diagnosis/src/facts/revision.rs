@@ -21,6 +21,13 @@ impl Revision<'_> {
     pub(crate) fn ready(&self) -> i64 {
         self.object.i64_at("/status/readyReplicas").unwrap_or(0)
     }
+
+    /// Whether a pod is of this revision: by its ReplicaSet, or by the label with the revision's name (StatefulSet) or hash (DaemonSet).
+    pub(crate) fn made(&self, pod: &Object) -> bool {
+        let name = self.object.name();
+        let labelled = |h: &str| name == h || name.strip_suffix(h).is_some_and(|rest| rest.ends_with('-'));
+        pod.controller().is_some_and(|o| o.name == name) || pod.label("controller-revision-hash").is_some_and(labelled)
+    }
 }
 
 /// Revisions in order, the current one last.
@@ -144,7 +151,7 @@ fn proven(facts: &Facts, workload: &Workload<'_>, previous: &Revision<'_>, repla
     if previous.ready() > 0 {
         return Some(format!("{} pods of revision {} are ready now", previous.ready(), previous.number));
     }
-    let ready_pods = workload.pods.iter().filter(|p| p.controller().is_some_and(|o| o.name == previous.object.name()) && pod::is_ready(p)).count();
+    let ready_pods = workload.pods.iter().filter(|p| previous.made(p) && pod::is_ready(p)).count();
     if ready_pods > 0 {
         return Some(format!("{ready_pods} pods of revision {} are ready now", previous.number));
     }

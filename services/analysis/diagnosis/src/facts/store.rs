@@ -33,6 +33,15 @@ impl Store {
         }
     }
 
+    /// Puts the whole of a known object in the place of what a list gave.
+    pub(crate) fn replace(&mut self, object: Object) {
+        if let Some(known) = self.objects.get_mut(&key(object.kind(), object.namespace(), object.name()))
+            && known.uid() == object.uid()
+        {
+            *known = object;
+        }
+    }
+
     /// Notes that all objects of a kind in a namespace (`None`: in the cluster) were read.
     pub(crate) fn mark_complete(&mut self, kind: &str, namespace: Option<&str>) {
         self.complete.insert((kind.to_owned(), namespace.map(str::to_owned)));

@@ -18,9 +18,44 @@ use crate::{
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     missing(case, report);
-    if let Some(finding) = bad_content(case).or_else(|| changed_just_before(case)) {
+    if let Some(finding) = lost_variable(case).or_else(|| bad_content(case)).or_else(|| changed_just_before(case)) {
         report.find(finding);
     }
+}
+
+/// A variable is missing that no template ever set by name, and a ConfigMap or Secret that fills the environment as a whole was edited.
+fn lost_variable(case: &Case<'_>) -> Option<Finding> {
+    let (object, container) = case.crashing().next()?;
+    let hits = case.hits(object, container.name);
+    let hit = hits.iter().take(5).find(|h| h.sign.kind == Signature::MissingEnv)?;
+    let name = hit.sign.subject.as_deref()?;
+    let set_by_name = container.spec["env"].as_array().into_iter().flatten().any(|e| e["name"] == name);
+    if set_by_name || case.blamed_rollout().is_some() {
+        return None;
+    }
+    let edited = |reference: &Reference| {
+        let source = case.facts.store.find(&reference.object)?;
+        let at = managed::last_write(source)?.at.filter(|at| source.created_at().is_none_or(|c| *at > c) && case.facts.age_s(*at) < 7 * 86_400)?;
+        let has = ["/data", "/binaryData"].iter().any(|p| source.at(p).is_some_and(|d| d.get(name).is_some()));
+        (!has).then_some((at, source))
+    };
+    let all = refs::references(object.at("/spec")?, object.namespace());
+    let own = |r: &&Reference| r.key.is_none() && r.place.starts_with("envFrom") && r.container.as_deref() == Some(container.name);
+    let (reference, (at, source)) = all.iter().filter(own).filter_map(|r| Some((r, edited(r)?))).max_by_key(|(_, (at, _))| *at)?;
+    let category = if reference.object.kind == "ConfigMap" { Category::MissingConfigmap } else { Category::MissingSecret };
+    let by = managed::last_write(source).map_or("", |w| w.manager);
+    let summary = format!("{} fills the environment of container {} and has no key {name} any more", reference.object, container.name);
+    let mut action = restore(case, reference, &Broken::KeyAbsent(name.to_owned()));
+    let keys = source.map_at("/data");
+    if let Some(near) = keys.keys().find(|k| text::distance(k, name, 2) <= 2) {
+        action.manual_steps.insert(0, format!("{} has the key {near}; check whether {name} was renamed", reference.object));
+    }
+    Some(
+        Finding::new(category, &reference.object, 0.92, summary)
+            .because(&object.reference(), EvidenceSource::Log, hit.line.clone())
+            .because(&reference.object, EvidenceSource::Spec, format!("last changed by {by} at {at}"))
+            .propose(action),
+    )
 }
 
 /// No log tells, but a ConfigMap that the crashing container reads was changed just before, and nothing else was.

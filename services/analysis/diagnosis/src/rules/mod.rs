@@ -119,11 +119,7 @@ impl<'a> Case<'a> {
     /// The rollout, if the trouble began with it: only pods of the new revision fail, soon after it.
     pub(crate) fn blamed_rollout(&self) -> Option<&Rollout<'a>> {
         let rollout = self.rollout()?;
-        let of_current = |p: &&&Object| {
-            p.controller().is_some_and(|o| o.name == rollout.current.object.name())
-                || p.label("controller-revision-hash") == Some(rollout.current.object.name())
-                || p.label("controller-revision-hash").is_some_and(|h| rollout.current.object.name().ends_with(h))
-        };
+        let of_current = |p: &&&Object| rollout.current.made(p);
         if self.failing.is_empty() || self.failing.iter().filter(of_current).count() == 0 {
             return None;
         }

@@ -8,6 +8,7 @@ use crate::{
     facts::{
         deps,
         log::{Hit, Host, Signature, hosts_in},
+        pod::Container,
         revision::{Change, ChangeKind, Rollout},
         service::{self, Resolved},
     },
@@ -17,7 +18,7 @@ use crate::{
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     if let Some(rollout) = case.blamed_rollout() {
-        if let Some(finding) = crash_after(case, rollout) {
+        if let Some(finding) = crash_after(case, rollout).or_else(|| refused_after(case, rollout)) {
             report.find(finding);
         }
     } else if let Some(rollout) = case.rollout()
@@ -60,6 +61,29 @@ fn crash_after(case: &Case<'_>, rollout: &Rollout<'_>) -> Option<Finding> {
         finding = finding.because(&object.reference(), EvidenceSource::Log, line);
     }
     Some(with_undo(case, rollout, &[&blamed], finding))
+}
+
+/// Containers of the new revision cannot be created: the node refuses what the change asks for.
+fn refused_after(case: &Case<'_>, rollout: &Rollout<'_>) -> Option<Finding> {
+    let refused = |c: &Container<'_>| {
+        let message = c.waiting_message();
+        // What is missing is looked at as such.
+        let missing = message.contains("not found") || message.contains("couldn't find key");
+        matches!(c.waiting_reason(), "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") && !missing
+    };
+    let (object, container) = case.failing_containers().find(|(_, c)| refused(c))?;
+    let own = |c: &&Change| c.container.as_deref().is_none_or(|n| n == container.name);
+    let kinds = [ChangeKind::Config, ChangeKind::Command, ChangeKind::Other, ChangeKind::Env, ChangeKind::Resources, ChangeKind::Image];
+    let change = kinds.iter().find_map(|k| rollout.of(*k).find(own))?;
+    let category = if change.kind == ChangeKind::Command { Category::BadReleaseCommand } else { Category::BadReleaseConfig };
+    let confidence = if rollout.proven.is_some() { 0.92 } else { 0.77 };
+    let reference = case.reference();
+    let summary = format!("revision {} changed {}, and its containers cannot be created", rollout.current.number, change.path);
+    let finding = Finding::new(category, &reference, confidence, summary)
+        .because(&reference, EvidenceSource::Revision, describe(rollout, change))
+        .because(&object.reference(), EvidenceSource::Status, format!("{}: {}", container.waiting_reason(), container.waiting_message()))
+        .because_some(&reference, EvidenceSource::Revision, rollout.proven.clone());
+    Some(with_undo(case, rollout, &[change], finding))
 }
 
 /// A variable that the last rollout changed names a Service, or a port of one, that does not exist.

@@ -232,8 +232,30 @@ fn maintenance_ended(facts: &Facts, node: &Object) -> Option<String> {
     node.annotations().into_iter().find_map(ended)
 }
 
+/// A port of the node is wanted that another pod has, such as the next replica.
+fn port_taken(case: &Case<'_>, object: &Object, message: &str) -> Finding {
+    let reference = case.reference();
+    let summary = "the pod asks for a port of the node that is taken on every node";
+    if let Some((rollout, change)) = placement_change(case, &["ports", "hostNetwork"]) {
+        let finding = start(Category::BadReleaseConfig, &reference, 0.93, summary.into(), object, message).because(
+            &reference,
+            EvidenceSource::Revision,
+            rollout::describe(rollout, change),
+        );
+        return rollout::with_undo(case, rollout, &[change], finding);
+    }
+    start(Category::UnschedulableResources, &reference, 0.85, summary.into(), object, message).propose(propose::escalate(
+        &reference,
+        summary,
+        vec!["use no more replicas than nodes, or a Service in place of the node's port".to_owned()],
+    ))
+}
+
 /// Nodes would take it, so the rules between pods keep it off.
 fn pod_rules(case: &Case<'_>, object: &Object, spec: &Value, message: &str) -> Option<Finding> {
+    if message.contains("free ports for the requested pod ports") {
+        return Some(port_taken(case, object, message));
+    }
     let reference = case.reference();
     let required = &spec["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     let anti = schedule::blames_pod_affinity(message) || (message.is_empty() && required.as_array().is_some_and(|r| !r.is_empty()));

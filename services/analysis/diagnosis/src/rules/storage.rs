@@ -93,7 +93,25 @@ pub(super) fn examine_claim(facts: &Facts, subject: &ObjectRef, is_target: bool,
         }
         return;
     }
-    report.find(no_class(facts, claim).unwrap_or_else(|| not_bound(facts, claim)));
+    if let Some(finding) = no_class(facts, claim) {
+        report.find(finding);
+    } else if !waits_by_design(facts, claim) {
+        report.find(not_bound(facts, claim));
+    } else if is_target {
+        for user in focus(facts, subject) {
+            report.lead(Lead::new(&user, 0.9, "the claim is bound when this is scheduled"));
+        }
+    }
+}
+
+/// A claim that nothing hinders: its class binds it when the first pod that uses it has found a node.
+fn waits_by_design(facts: &Facts, claim: &Object) -> bool {
+    let used_by_scheduled = || {
+        let users = facts.store.list("Pod", claim.namespace()).filter(|p| !pod::is_unscheduled(p) && !pod::is_finished(p));
+        users.flat_map(|p| p.list_at("/spec/volumes")).any(|v| v["persistentVolumeClaim"]["claimName"] == claim.name())
+    };
+    let failed = || facts.events_of(&claim.reference()).any(|e| e.kind == "Warning");
+    claim.str_at("/status/phase") == Some("Pending") && waits_for_consumer(facts, claim) && !failed() && !used_by_scheduled()
 }
 
 fn no_class(facts: &Facts, claim: &Object) -> Option<Finding> {
@@ -251,6 +269,9 @@ pub(super) fn has_room(facts: &Facts, claim: &Object) -> Option<String> {
 /// That a claim is bound and mounted by nobody: no fault, and its data may be wanted.
 pub(super) fn unused(facts: &Facts, claim: &Object) -> Option<String> {
     let nobody = facts.store.is_complete("Pod", claim.namespace()) && focus(facts, &claim.reference()).is_empty();
+    if nobody && waits_by_design(facts, claim) {
+        return Some("mounted by no pod, and its class binds it when the first one needs it".to_owned());
+    }
     (nobody && claim.str_at("/status/phase") == Some("Bound")).then(|| "bound, and mounted by no pod; its data is kept".to_owned())
 }
 

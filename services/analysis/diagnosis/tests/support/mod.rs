@@ -29,6 +29,8 @@ pub struct World {
     pub logs: BTreeMap<(String, String, String, bool), String>,
     pub metrics: Vec<MetricSeries>,
     pub history: Vec<HistoryEntry>,
+    /// Lists leave out who wrote which field, as a live cluster's do.
+    pub lean_lists: bool,
 }
 
 /// How the pods of the current revision are.
@@ -137,7 +139,8 @@ impl Deploy {
 
 impl World {
     pub fn new(ns: &str) -> Self {
-        let mut world = Self { ns: ns.into(), objects: vec![], events: vec![], logs: BTreeMap::new(), metrics: vec![], history: vec![] };
+        let mut world =
+            Self { ns: ns.into(), objects: vec![], events: vec![], logs: BTreeMap::new(), metrics: vec![], history: vec![], lean_lists: false };
         for n in [ns, "kube-system"] {
             world.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": n, "labels": {"kubernetes.io/metadata.name": n}}}));
         }
@@ -386,7 +389,7 @@ pub fn holds(analysis: &Analysis) -> bool {
 #[async_trait]
 impl ClusterRead for World {
     async fn info(&self, _: CallContext) -> Result<ClusterInfo> {
-        Ok(ClusterInfo { id: "test".into(), now: NOW.parse().unwrap(), recorded: true, version: None })
+        Ok(ClusterInfo { id: "test".into(), now: NOW.parse().unwrap(), recorded: !self.lean_lists, version: None })
     }
 
     async fn get(&self, _: CallContext, reference: ObjectRef) -> Result<Option<Object>> {
@@ -394,7 +397,13 @@ impl ClusterRead for World {
     }
 
     async fn list(&self, _: CallContext, query: ListQuery) -> Result<Vec<Object>> {
-        Ok(self.objects.iter().filter(|o| o["kind"] == query.kind.as_str()).map(|o| Object::new(o.clone())).filter(|o| query.matches(o)).collect())
+        let wanted = self.objects.iter().filter(|o| o["kind"] == query.kind.as_str()).cloned().map(|mut o| {
+            if self.lean_lists {
+                o["metadata"]["managedFields"] = Value::Null;
+            }
+            Object::new(o)
+        });
+        Ok(wanted.filter(|o| query.matches(o)).collect())
     }
 
     async fn owners(&self, _: CallContext, _: ObjectRef) -> Result<Vec<ObjectRef>> {

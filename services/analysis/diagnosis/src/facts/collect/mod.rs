@@ -2,6 +2,7 @@
 
 mod focus;
 mod logs;
+mod managers;
 mod reader;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -59,7 +60,7 @@ pub(crate) async fn collect(read: Arc<dyn ClusterRead>, ctx: &CallContext, reque
     facts.history.clone_from(&request.history);
     facts.about_requests = focus::about_requests(request);
     facts.alert_at = request.alerts.iter().map(|a| a.starts_at).min();
-    let reader = Reader::new(read, ctx.clone(), config);
+    let reader = Reader::new(read, ctx.clone(), config).of(info.recorded);
 
     let (own, cluster) = tokio::join!(load_first(&reader, &request.target), reader.lists(CLUSTER, None));
     own.into_iter().chain([cluster]).for_each(|batch| batch.into_store(&mut facts.store));
@@ -134,12 +135,17 @@ async fn rounds(reader: &Reader<'_>, facts: &mut Facts, config: &DiagnosisConfig
     let mut frontier = if facts.target.kind == "Node" { Vec::new() } else { focus(facts, &facts.target) };
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut extra = 0;
+    let mut whole = BTreeSet::new();
+    if frontier.is_empty() {
+        managers::read(reader, facts, &[], &mut whole).await;
+    }
     for round in 0..config.max_depth {
         frontier.retain(|r| seen.insert(r.to_string()));
         if frontier.is_empty() || reader.is_over() {
             break;
         }
         logs::read(reader, facts, &frontier, round == 0, config).await;
+        managers::read(reader, facts, &frontier, &mut whole).await;
         reader.check()?;
         for namespace in focus::foreign_namespaces(facts, &frontier) {
             if extra < config.max_namespaces && !reader.is_over() {

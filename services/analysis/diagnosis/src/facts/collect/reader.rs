@@ -45,6 +45,7 @@ pub(crate) struct Reader<'a> {
     ctx: CallContext,
     config: &'a DiagnosisConfig,
     until: Instant,
+    recorded: bool,
     gaps: Mutex<BTreeSet<String>>,
     any: AtomicBool,
 }
@@ -52,7 +53,12 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(read: Arc<dyn ClusterRead>, ctx: CallContext, config: &'a DiagnosisConfig) -> Self {
         let until = Instant::now() + Duration::from_millis(config.budget_ms);
-        Self { read, ctx, config, until, gaps: Mutex::new(BTreeSet::new()), any: AtomicBool::new(false) }
+        Self { read, ctx, config, until, recorded: false, gaps: Mutex::new(BTreeSet::new()), any: AtomicBool::new(false) }
+    }
+
+    /// Tells whether the cluster is a recording.
+    pub(crate) fn of(self, recorded: bool) -> Self {
+        Self { recorded, ..self }
     }
 
     /// Whether the budget is used up.
@@ -148,6 +154,14 @@ impl<'a> Reader<'a> {
     pub(crate) async fn one(&self, reference: &ObjectRef) -> Batch {
         let found = self.run(|| format!("get {reference}"), self.read.get(self.ctx.clone(), reference.clone())).await.flatten();
         Batch { objects: found.into_iter().collect(), complete: Vec::new() }
+    }
+
+    /// One object as a whole. Without it a diagnosis knows less about who wrote what; that is no gap. Lists of a recording leave nothing out.
+    pub(crate) async fn whole(&self, reference: &ObjectRef) -> Option<Object> {
+        if self.recorded || self.is_over() {
+            return None;
+        }
+        self.ctx.run("diagnosis.read", self.read.get(self.ctx.clone(), reference.clone())).await.ok().flatten()
     }
 
     pub(crate) async fn events(&self, query: EventQuery) -> Vec<KubeEvent> {
