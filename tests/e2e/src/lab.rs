@@ -1,5 +1,7 @@
 //! The cluster under test, as its environment describes it.
 
+use std::io::Write;
+
 use crate::Kubectl;
 
 /// Addresses of the test cluster, from the environment that `cargo xtask test` sets.
@@ -40,9 +42,14 @@ impl Lab {
                 panic!("{missing} is not set, but the cluster is required")
             }
             Err(missing) => {
-                eprintln!("SKIPPED: {missing} is not set; `cargo xtask test` brings the cluster up and runs this");
+                tell(&format!("SKIPPED: {missing} is not set; `cargo xtask test` brings the cluster up and runs this"));
                 None
             }
         }
     }
+}
+
+/// Writes a line that the test runner does not hold back, as it does with what a passing test prints.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

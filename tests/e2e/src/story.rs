@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{Api, Lab};
+use crate::{Api, Lab, lab::tell};
 
 /// Waits until something holds; panics after the limit.
 pub async fn wait_for(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
@@ -106,13 +106,13 @@ impl Story {
         let since = |t: Option<i64>| received.zip(t).map_or_else(|| "-".to_owned(), |(r, t)| format!("{:.2} s", (t - r) as f64 / 1e6));
         let last = timeline.last().and_then(|e| micros(&e["at"]));
         let healthy = self.healthy.map_or_else(|| "-".to_owned(), |h| format!("{:.1} s", h.as_secs_f64()));
-        println!(
+        tell(&format!(
             "TIMES {:<28} alert\u{2192}decision {}  alert\u{2192}acted {}  alert\u{2192}ended {}  fault\u{2192}healthy (kubectl) {healthy}",
             self.namespace,
             since(at("incident.decided")),
             since(at("step.ended")),
             since(last)
-        );
+        ));
     }
 }
 

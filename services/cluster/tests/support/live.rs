@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::io::Write as _;
+
 use std::{env, path::PathBuf, time::Duration};
 
 use http::{Method, Request};
@@ -37,7 +39,10 @@ pub(crate) async fn live(purpose: &str) -> Option<Live> {
 pub(crate) async fn reach(purpose: &str) -> Option<Live> {
     let Some(path) = env::var_os("KUBERNAUT_TEST_KUBECONFIG").map(PathBuf::from) else {
         assert!(env::var("KUBERNAUT_REQUIRE_CLUSTER").as_deref() != Ok("1"), "KUBERNAUT_REQUIRE_CLUSTER=1 but KUBERNAUT_TEST_KUBECONFIG is not set");
-        eprintln!("skipped: KUBERNAUT_TEST_KUBECONFIG is not set, so there is no cluster to test on; start one with `cargo xtask cluster up`");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: KUBERNAUT_TEST_KUBECONFIG is not set, so there is no cluster to test on; start one with `cargo xtask cluster up`"
+        );
         return None;
     };
     let admin = Config::from_custom_kubeconfig(Kubeconfig::read_from(&path).unwrap(), &KubeConfigOptions::default()).await.unwrap();
