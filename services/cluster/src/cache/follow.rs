@@ -1,7 +1,8 @@
 //! Keeps one kind current: a list, then watches that continue each other.
 //!
 //! kube's own watcher says neither when an interrupted watch goes on nor when the server marks that all is told, so that a quiet kind could
-//! not be told from a dead connection. The server's marks are the proof here that nothing is missing.
+//! not be told from a dead connection. The proof here that nothing is missing is the server's mark, which comes shortly before the end of a watch
+//! if anything happened in the cluster, or that the server ends the watch when it was told to.
 
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::kube::watch::{Change, Lost};
 const LATER: Duration = Duration::from_secs(600);
 /// Shortest time between two watches, for servers that end them at once.
 const SPACING: Duration = Duration::from_secs(1);
+/// By how much a watch may seem shorter than the server made it. One that ends earlier was cut off and proves nothing.
+const SLACK: Duration = Duration::from_millis(500);
 /// What a watch may take beyond its period, and its opening at all.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -136,11 +139,16 @@ impl<'a> Follower<'a> {
     async fn watch(&mut self, version: &mut String) -> Result<(), End> {
         let period = self.cache.watch_period;
         let mut changes = self.cache.live.watch(self.kind, version, period, PATIENCE).await?;
-        let until = Instant::now() + period + PATIENCE;
+        let end = Instant::now() + period;
         loop {
-            let next = timeout_at(until, changes.next()).await;
+            let next = timeout_at(end + PATIENCE, changes.next()).await;
             let silent = || Error::new(ErrorKind::Timeout, "cluster.watch", "the watch went on after its end; the connection may be dead");
-            let Some(change) = next.map_err(|_| End::Lost(Lost::Failed(silent())))? else { return Ok(()) };
+            let Some(change) = next.map_err(|_| End::Lost(Lost::Failed(silent())))? else {
+                if Instant::now() + SLACK >= end {
+                    self.prove();
+                }
+                return Ok(());
+            };
             match change? {
                 Change::Put(object) => {
                     self.put(&object)?;
@@ -152,11 +160,15 @@ impl<'a> Follower<'a> {
                 }
                 Change::Mark(at) => {
                     *version = at;
-                    self.pause = Pause::default();
-                    self.cache.change(self.kind, |shelves| shelves.prove(self.kind, Instant::now()));
+                    self.prove();
                 }
             }
         }
+    }
+
+    fn prove(&mut self) {
+        self.pause = Pause::default();
+        self.cache.change(self.kind, |shelves| shelves.prove(self.kind, Instant::now()));
     }
 }
 
