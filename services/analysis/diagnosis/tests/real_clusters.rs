@@ -160,6 +160,54 @@ async fn a_variable_that_its_map_lost_is_the_maps_fault_only_if_the_map_was_edit
 }
 
 #[tokio::test]
+async fn a_key_that_was_applied_and_is_gone_was_taken_out() {
+    let applied = json!({"data": {"SMTP_USER": "eA==", "SMTP_PASSWORD": "eA=="}}).to_string();
+    let mut w = World::new("mail");
+    w.object(
+        "v1",
+        "Secret",
+        "login",
+        json!({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied}}, "data": {"SMTP_USER": ""}}),
+    );
+    w.deploy(
+        deploy("relay", spec(merge(container("relay", "relay:3"), json!({"envFrom": [{"secretRef": {"name": "login"}}]}))))
+            .pods(Pods::Crash(1, "Error", 1)),
+    );
+    w.log("relay-h0-p0", "relay", "Traceback (most recent call last):\n  password = os.environ['SMTP_PASSWORD']\nKeyError: 'SMTP_PASSWORD'");
+    let a = w.diagnose("Deployment/mail/relay").await;
+    expect(&a, "missing_secret", "Secret/mail/login", "restore_secret", "Secret/mail/login");
+}
+
+#[tokio::test]
+async fn a_container_that_ended_well_twice_is_in_a_loop_before_it_is_called_one() {
+    let mut w = World::new("edge");
+    w.deploy(
+        deploy("gw", spec(container("gw", "gw:1")))
+            .then(4, spec(merge(container("gw", "gw:1"), json!({"args": ["version"]}))))
+            .old_ready(1)
+            .pods(Pods::Ready),
+    );
+    let pod = w.objects.iter_mut().find(|o| o["kind"] == "Pod" && o["metadata"]["name"] == "gw-h1-p0").unwrap();
+    let end = json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": ago(1), "finishedAt": ago(1)}});
+    pod["status"]["containerStatuses"][0] = json!({"name": "gw", "ready": false, "restartCount": 1, "state": end, "lastState": end});
+    pod["status"]["conditions"][0]["status"] = json!("False");
+    let a = w.diagnose("Deployment/edge/gw").await;
+    expect(&a, "bad_release_command", "Deployment/edge/gw", "rollback_deployment", "Deployment/edge/gw");
+}
+
+#[tokio::test]
+async fn a_container_that_its_probe_killed_a_minute_ago_is_not_healed() {
+    let with =
+        |cmd: &str| spec(merge(container("pump", "pump:1"), json!({"livenessProbe": {"exec": {"command": ["sh", "-c", cmd]}, "timeoutSeconds": 1}})));
+    let mut w = World::new("pool");
+    w.deploy(deploy("pump", with("true")).then(4, with("sleep 9")).pods(Pods::Ready));
+    w.warn("Pod/pool/pump-h1-p0", "Unhealthy", "Liveness probe failed: command timed out: \"sh -c sleep 9\" timed out after 1s", 3, 3, 1);
+    w.event("Pod/pool/pump-h1-p0", "Normal", "Killing", "Container pump failed liveness probe, will be restarted", 1, 1, 1);
+    let a = w.diagnose("Deployment/pool/pump").await;
+    expect(&a, "liveness_probe_misconfig", "Deployment/pool/pump", "patch_probe", "Deployment/pool/pump");
+}
+
+#[tokio::test]
 async fn who_wrote_last_is_known_although_lists_leave_it_out() {
     let mut w = World::new("post");
     w.lean_lists = true;
@@ -185,4 +233,36 @@ async fn a_statefulset_whose_other_pods_still_run_the_revision_before_has_a_way_
     let a = w.diagnose("StatefulSet/index/shard").await;
     expect(&a, "bad_release_env", "StatefulSet/index/shard", "patch_env", "StatefulSet/index/shard");
     assert!(holds(&a), "{a:#?}");
+}
+
+#[tokio::test]
+async fn a_peer_whose_answers_are_errors_since_its_release_is_the_cause_and_taken_back_only_if_the_times_say_so() {
+    for (stamp, action) in [(format!("{} ", ago(2)), "rollback_deployment"), (String::new(), "escalate")] {
+        let mut w = World::new("books");
+        let with = |v: &str| spec(merge(container("shelf", &format!("shelf:{v}")), json!({"ports": [{"containerPort": 8080}]})));
+        w.deploy(deploy("shelf", with("1")).then(30, with("2")));
+        w.serve("shelf", 8080);
+        let till = merge(container("till", "till:1"), json!({"env": [{"name": "SHELF", "value": "http://shelf:8080"}]}));
+        w.deploy(deploy("till", spec(till)).pods(Pods::Crash(1, "Error", 3)));
+        w.log("till-h0-p0", "till", &format!("{stamp}ERROR GET http://shelf:8080/stock failed: HTTP/1.1 500 Internal Server Error"));
+        let a = w.diagnose("Deployment/books/till").await;
+        assert_eq!(a.candidates[0].object.to_string(), "Deployment/books/shelf", "{a:#?}");
+        assert_eq!(a.actions[0].action, action, "{a:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_pod_that_misses_a_variable_had_it_before() {
+    let mut w = World::new("mail");
+    w.object("v1", "Secret", "login", json!({"data": {"SMTP_USER": ""}}));
+    w.deploy(
+        deploy("relay", spec(merge(container("relay", "relay:3"), json!({"envFrom": [{"secretRef": {"name": "login"}}]}))))
+            .pods(Pods::Crash(1, "Error", 1)),
+    );
+    let pod = w.objects.iter_mut().find(|o| o["kind"] == "Pod").unwrap();
+    pod["metadata"]["creationTimestamp"] = json!(ago(9));
+    w.log("relay-h0-p0", "relay", "KeyError: 'SMTP_PASSWORD'");
+    let a = w.diagnose("Deployment/mail/relay").await;
+    expect(&a, "missing_secret", "Secret/mail/login", "restore_secret", "Secret/mail/login");
+    assert!(!holds(&a), "the value is not known: {a:#?}");
 }

@@ -33,6 +33,13 @@ pub(crate) fn changed_at(object: &Object) -> Option<Timestamp> {
     last_write(object).and_then(|w| w.at).max(object.created_at())
 }
 
+/// Whether the data that `kubectl apply` wrote last had a key.
+pub(crate) fn was_applied_with(object: &Object, key: &str) -> bool {
+    let applied: Option<Value> =
+        object.annotation("kubectl.kubernetes.io/last-applied-configuration").and_then(|text| serde_json::from_str(text).ok());
+    applied.is_some_and(|a| ["data", "stringData", "binaryData"].iter().any(|part| a[part].get(key).is_some()))
+}
+
 /// The manager that owns the field of a template change.
 pub(crate) fn owner_of_change(object: &Object, change: &Change) -> Option<String> {
     let field = change.path.rsplit('.').next().unwrap_or_default();

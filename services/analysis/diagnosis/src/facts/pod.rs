@@ -94,7 +94,13 @@ impl<'a> Container<'a> {
             && self.is_running()
             && self.last_end().and_then(|t| t.finished).is_some_and(|f| now.as_second() - f.as_second() < 120)
             && !self.settled(now);
-        failed_now || just_back
+        failed_now || just_back || self.ends_again()
+    }
+
+    /// Whether it ended with success twice: it is started again only where it is meant to stay.
+    fn ends_again(&self) -> bool {
+        let ends = [&self.status["state"], &self.status["lastState"]].map(|s| Termination::read(&s["terminated"]));
+        ends.iter().all(|t| t.is_some_and(|t| !t.failed()))
     }
 
     /// Whether its current run is ready and much longer than the one before.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Facts, managed, pod, workload::Workload};
 
 /// Seconds a revision must have been the current one to count as having worked.
-const PROVEN_S: i64 = 300;
+pub(crate) const PROVEN_S: i64 = 300;
 
 /// One revision.
 #[derive(Debug, Clone, Copy)]

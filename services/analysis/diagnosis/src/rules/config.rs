@@ -9,7 +9,7 @@ use crate::{
         log::{Hit, Signature},
         managed, pod,
         refs::{self, Broken, Reference},
-        revision::ChangeKind,
+        revision::{self, ChangeKind},
         text,
     },
     graph::{Finding, Report},
@@ -33,17 +33,27 @@ fn lost_variable(case: &Case<'_>) -> Option<Finding> {
     if set_by_name || case.blamed_rollout().is_some() {
         return None;
     }
-    let edited = |reference: &Reference| {
+    // The pod took the place of one that the same template had made long before.
+    let template_at = revision::revisions(case.facts, &case.workload).last().and_then(|r| r.object.created_at());
+    let replaced = template_at.zip(object.created_at()).is_some_and(|(t, p)| p.as_second() - t.as_second() >= revision::PROVEN_S);
+    let lost = |reference: &Reference| {
         let source = case.facts.store.find(&reference.object)?;
-        let at = managed::last_write(source)?.at.filter(|at| source.created_at().is_none_or(|c| *at > c) && case.facts.age_s(*at) < 7 * 86_400)?;
         let has = ["/data", "/binaryData"].iter().any(|p| source.at(p).is_some_and(|d| d.get(name).is_some()));
-        (!has).then_some((at, source))
+        let write = managed::last_write(source);
+        let edited = write.and_then(|w| w.at).filter(|at| source.created_at().is_none_or(|c| *at > c) && case.facts.age_s(*at) < 7 * 86_400);
+        let why = match (edited, write) {
+            // Who takes a key out leaves no trace as a manager.
+            _ if managed::was_applied_with(source, name) => format!("it was applied with the key {name}, which is gone"),
+            (Some(at), Some(write)) => format!("last changed by {} at {at}", write.manager),
+            _ if replaced => format!("earlier pods of the same template started, so the key {name} was there"),
+            _ => return None,
+        };
+        (!has).then_some((edited, source, why))
     };
     let all = refs::references(object.at("/spec")?, object.namespace());
     let own = |r: &&Reference| r.key.is_none() && r.place.starts_with("envFrom") && r.container.as_deref() == Some(container.name);
-    let (reference, (at, source)) = all.iter().filter(own).filter_map(|r| Some((r, edited(r)?))).max_by_key(|(_, (at, _))| *at)?;
+    let (reference, (_, source, why)) = all.iter().filter(own).filter_map(|r| Some((r, lost(r)?))).max_by_key(|(_, (at, ..))| *at)?;
     let category = if reference.object.kind == "ConfigMap" { Category::MissingConfigmap } else { Category::MissingSecret };
-    let by = managed::last_write(source).map_or("", |w| w.manager);
     let summary = format!("{} fills the environment of container {} and has no key {name} any more", reference.object, container.name);
     let mut action = restore(case, reference, &Broken::KeyAbsent(name.to_owned()));
     let keys = source.map_at("/data");
@@ -53,7 +63,7 @@ fn lost_variable(case: &Case<'_>) -> Option<Finding> {
     Some(
         Finding::new(category, &reference.object, 0.92, summary)
             .because(&object.reference(), EvidenceSource::Log, hit.line.clone())
-            .because(&reference.object, EvidenceSource::Spec, format!("last changed by {by} at {at}"))
+            .because(&reference.object, EvidenceSource::Spec, why)
             .propose(action),
     )
 }

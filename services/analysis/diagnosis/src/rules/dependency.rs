@@ -51,6 +51,7 @@ fn follow(case: &Case<'_>, object: &Object, hit: &Hit, host: &Host, report: &mut
         Signature::ConnectionRefused | Signature::NoSuchHost | Signature::Timeout | Signature::TooManyConnections => 0.98,
         Signature::Unreachable => 0.97,
         Signature::Tls => 0.8,
+        Signature::ServerError => 0.9,
         _ => 0.6,
     };
     let lead = |to: &ObjectRef, text: String| Lead::new(to, strength, text).because(&object.reference(), EvidenceSource::Log, hit.line.clone());
@@ -198,9 +199,10 @@ fn others(case: &Case<'_>, report: &mut Report) {
 pub(super) fn complaint_about<'a>(facts: &'a Facts, client: &Workload<'a>, peer: &ObjectRef) -> Option<(&'a Object, &'a Hit)> {
     let namespace = client.namespace().unwrap_or_default();
     let is_peer = |h: &Host| matches!(service::resolve(facts, h, namespace), Resolved::Service(s) | Resolved::Missing(s) if s.name == peer.name && s.namespace == peer.namespace);
+    let complains = |h: &Hit| h.sign.kind.is_network() || h.sign.kind == Signature::ServerError;
     client.pods.iter().find_map(|p| {
         let mut logs = facts.logs.of_pod(namespace, p.name());
-        let hit = logs.find_map(|(_, l)| l.recent(facts.now, 900).find(|h| h.sign.kind.is_network() && h.hosts.iter().any(is_peer)))?;
+        let hit = logs.find_map(|(_, l)| l.recent(facts.now, 900).find(|h| complains(h) && h.hosts.iter().any(is_peer)))?;
         Some((*p, hit))
     })
 }

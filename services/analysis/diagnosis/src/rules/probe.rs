@@ -17,8 +17,16 @@ use crate::{
 /// A probe's field and the words that events use for it.
 const PROBES: &[(&str, &str)] = &[("livenessProbe", "Liveness"), ("startupProbe", "Startup"), ("readinessProbe", "Readiness")];
 
+/// Seconds during which a container that was killed for its probe is not taken for healed.
+const KILLED_JUST_NOW_S: i64 = 180;
+
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
-    for object in &case.failing {
+    let restless = |p: &&Object| {
+        let killed = |e: &KubeEvent| e.reason == "Killing" && e.message.contains("probe") && case.facts.is_recent(e, KILLED_JUST_NOW_S);
+        !case.failing.iter().any(|f| f.name() == p.name()) && case.facts.events_of(&p.reference()).any(killed)
+    };
+    let restless: Vec<&Object> = case.workload.live_pods().filter(restless).collect();
+    for object in case.failing.iter().chain(&restless) {
         for container in pod::containers(object).iter().filter(|c| !c.init) {
             for (field, word) in PROBES {
                 let Some(event) = probe_event(case, object, word) else { continue };

@@ -113,8 +113,9 @@ fn served_worse_since(case: &Case<'_>, rollout: &Rollout<'_>) -> Option<Finding>
     if !case.failing.is_empty() || case.all_hits().iter().any(|(_, h)| h.sign.kind.is_network()) {
         return None;
     }
-    let (source, line, confidence) =
-        complaint_since(case, at).map(|(o, l)| (o, l, 0.83)).or_else(|| failed_requests_since(case, at).map(|(o, l)| (o, l, 0.82)))?;
+    let (source, line, confidence, dated) = complaint_since(case, at)
+        .map(|(o, l, dated)| (o, l, 0.83, dated))
+        .or_else(|| failed_requests_since(case, at).map(|(o, l)| (o, l, 0.82, true)))?;
     let kinds = [ChangeKind::Command, ChangeKind::Config, ChangeKind::Env, ChangeKind::Image, ChangeKind::Other, ChangeKind::Resources];
     let change = kinds.iter().find_map(|k| rollout.of(*k).next())?;
     let category = match change.kind {
@@ -132,15 +133,21 @@ fn served_worse_since(case: &Case<'_>, rollout: &Rollout<'_>) -> Option<Finding>
     .because(&reference, EvidenceSource::Revision, describe(rollout, change))
     .because(&source, EvidenceSource::Log, line)
     .because_some(&reference, EvidenceSource::Revision, rollout.proven.clone());
+    if !dated {
+        let steps = vec![format!("find out whether the errors began with revision {}; if so, take it back", rollout.current.number)];
+        return Some(finding.propose(propose::escalate(&reference, "it is not known whether the errors began with the release", steps)));
+    }
     Some(with_undo(case, rollout, &[change], finding))
 }
 
-/// A line of a client that complains about this workload, not older than `at`.
-fn complaint_since(case: &Case<'_>, at: Timestamp) -> Option<(ObjectRef, String)> {
+/// A line of a client that complains about this workload, not older than `at`; and whether that is known. An answer with an error may be due
+/// to the client, so a line without a time is not put down to the release for certain.
+fn complaint_since(case: &Case<'_>, at: Timestamp) -> Option<(ObjectRef, String, bool)> {
     service::of_workload(case.facts, &case.workload).into_iter().find_map(|own| {
         deps::clients(case.facts, &own.reference()).into_iter().find_map(|(client, _)| {
             let (object, hit) = super::dependency::complaint_about(case.facts, &client, &own.reference())?;
-            hit.at.is_none_or(|t| t >= at).then(|| (object.reference(), hit.line.clone()))
+            let dated = hit.at.is_some() || hit.sign.kind != Signature::ServerError;
+            hit.at.is_none_or(|t| t >= at).then(|| (object.reference(), hit.line.clone(), dated))
         })
     })
 }

@@ -4,7 +4,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::words::{FATAL, TROUBLE, WORDS};
+use super::{
+    host::hosts_in,
+    words::{FATAL, TROUBLE, WORDS},
+};
 
 /// What a line reports, with the name it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(crate) enum Signature {
     TooManyFiles,
     Schema,
     Tls,
+    /// A peer answers with a 5xx status.
+    ServerError,
     Panic,
     /// Fatal for a reason that is not recognised.
     Fatal,
@@ -47,7 +52,7 @@ pub(crate) enum Signature {
 impl Sign {
     /// Whether such a line is about a peer.
     pub(crate) fn names_a_host(&self) -> bool {
-        self.kind.is_network() || matches!(self.kind, Signature::AuthFailed | Signature::TooManyConnections | Signature::Tls)
+        self.kind.is_network() || matches!(self.kind, Signature::AuthFailed | Signature::TooManyConnections | Signature::Tls | Signature::ServerError)
     }
 
     /// How telling it is; the generic ones least.
@@ -55,7 +60,7 @@ impl Sign {
         match self.kind {
             Signature::Fatal => 0,
             Signature::Panic => 1,
-            Signature::Unreachable => 2,
+            Signature::Unreachable | Signature::ServerError => 2,
             _ => 3,
         }
     }
@@ -100,6 +105,9 @@ pub(crate) fn recognise(line: &str) -> Vec<Sign> {
         && signs.is_empty()
     {
         signs.push(Sign { kind, subject: subject(kind, line) });
+    }
+    if signs.is_empty() && is_server_error(line) && !is_mild(&lower) && !hosts_in(line).is_empty() {
+        signs.push(Sign { kind: Signature::ServerError, subject: None });
     }
     if signs.is_empty() && FATAL.iter().any(|w| lower.contains(w)) && !is_mild(&lower) {
         let panic = ["panic", "traceback", "exception"].iter().any(|w| lower.contains(w));
