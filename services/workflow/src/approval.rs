@@ -57,6 +57,12 @@ pub(crate) fn as_of(approval: &Approval, now: Timestamp) -> Approval {
     approval
 }
 
+/// Whether a person agreed longer ago than they had time to answer, as before a downtime: who would agree then need not agree now.
+pub(crate) fn has_lapsed(approval: &Approval, run: &Run, now: Timestamp) -> bool {
+    let agreed = approval.decided_at.unwrap_or(approval.requested_at);
+    now >= later(agreed, std::time::Duration::from_secs(run.plan.approval_timeout_s))
+}
+
 /// The request, closed because it has become void.
 pub(crate) fn withdrawn(approval: &Approval, now: Timestamp, why: &str) -> Approval {
     Approval { state: ApprovalState::Expired, decided_at: Some(now), comment: Some(not_begun(why)), ..approval.clone() }

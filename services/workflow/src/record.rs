@@ -53,6 +53,10 @@ pub(crate) fn record(after: &Run, transition: &Transition, now: Timestamp) -> Re
             write.both(JournalKind::ApprovalRequested, "approval.requested", Some(&approval.step_id), now, asked(approval));
             write.approval = Some((**approval).clone());
         }
+        Transition::Lapsed { step } => {
+            let data = about(after, step, json!({"message": "agreed to too long ago; a person is asked anew"}));
+            write.both(JournalKind::StateChanged, "approval.lapsed", Some(step), now, data);
+        }
         Transition::Approved { approval } => write.line(JournalKind::ApprovalDecided, Some(&approval.step_id), now, decided(approval)),
         Transition::Declined { approval } | Transition::Withdrawn { approval } => declined(write, approval, now),
         _ => record_step(write, after, transition, now),

@@ -40,6 +40,30 @@ async fn policy_agrees_to_the_digest_that_was_shown() {
 }
 
 #[tokio::test]
+async fn an_agreement_that_lay_unused_too_long_is_asked_for_anew() {
+    for (waits_s, anew) in [(899, false), (901, true)] {
+        let world = World::new().await;
+        let run = world.start(vec![step("a", &[])], Mode::Approve).await;
+        let approval = world.asked(&run).await;
+        world.ledger.set_stopped(ctx(), Some("drill".into())).await.unwrap();
+        world.answer(&approval, true).await;
+        world.until(&run, "held", |r| r.held).await;
+        world.clock.advance(Duration::from_secs(waits_s));
+        world.ledger.set_stopped(ctx(), None).await.unwrap();
+        world.clock.advance(Duration::from_millis(20));
+        if anew {
+            let again = world.asked(&run).await;
+            assert_ne!(again.id, approval.id);
+            assert!(world.executor.called(Operation::Execute).is_empty());
+            assert!(world.event_kinds(&run).await.contains(&"approval.lapsed".to_owned()));
+            world.answer(&again, true).await;
+        }
+        let run = world.reaches(&run, RunState::Succeeded).await;
+        assert_eq!(run.steps[0].approval_id != Some(approval.id), anew);
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_is_set_is_told_to_nobody_but_the_executor() {
     let world = World::new().await;
     let patch = Step { action: "patch_env".into(), params: json!({"name": "PASSWORD", "value": "s3cret"}), ..step("a", &[]) };

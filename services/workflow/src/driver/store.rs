@@ -27,7 +27,7 @@ impl Driver {
         self.signals = ledger.signals(self.ctx.clone(), self.run.id).await?;
         self.stopped = ledger.stopped(self.ctx.clone()).await?;
         self.approvals.clear();
-        let waiting = self.run.steps.iter().filter(|s| s.state == StepState::AwaitingApproval);
+        let waiting = self.run.steps.iter().filter(|s| matches!(s.state, StepState::AwaitingApproval | StepState::Pending));
         for id in waiting.filter_map(|s| s.approval_id) {
             self.approvals.insert(id, ledger.approval(self.ctx.clone(), id).await?);
         }

@@ -32,6 +32,10 @@ pub(crate) fn apply(run: &Run, transition: &Transition, now: Timestamp) -> Run {
             s.approved_digest = Some(approval.digest.clone());
             s.not_before = None;
         }),
+        Transition::Lapsed { step } => on(&mut next, step, |s, _| {
+            s.approval_id = None;
+            s.approved_digest = None;
+        }),
         Transition::Declined { approval } => {
             on(&mut next, &approval.step_id, |s, _| end(s, StepState::Skipped, Some(approval::refusal(approval)), now));
             next.ending = Some(RunState::Rejected);

@@ -22,7 +22,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) stopped: Option<&'a str>,
     /// Unread signals.
     pub(crate) signals: &'a [(u64, Signal)],
-    /// The requests for approval that steps wait for.
+    /// The requests for approval that steps wait for, or that agree to steps which have not begun.
     pub(crate) approvals: &'a BTreeMap<ApprovalId, Approval>,
     /// What steps would do now, as shown to this process.
     pub(crate) previews: &'a BTreeMap<String, Preview>,
@@ -207,7 +207,10 @@ fn ready<'a>(run: &'a Run, facts: &Facts<'_>) -> Option<(&'a Step, &'a StepRun)>
 
 fn go_on(run: &Run, step: &Step, is: &StepRun, facts: &Facts<'_>) -> Next {
     let id = step.id.clone();
-    if let (Some(_), Some(digest)) = (is.approval_id, &is.approved_digest) {
+    if let (Some(approval), Some(digest)) = (is.approval_id, &is.approved_digest) {
+        if facts.approvals.get(&approval).is_some_and(|a| approval::has_lapsed(a, run, facts.now)) {
+            return Next::Record(Transition::Lapsed { step: id });
+        }
         return Next::Call(Call::Execute { step: id, digest: digest.clone() });
     }
     let Some(preview) = facts.previews.get(&id) else { return Next::Call(Call::DryRun(id)) };

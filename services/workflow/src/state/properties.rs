@@ -133,7 +133,9 @@ impl World {
                 7 => ApprovalState::Pending,
                 _ => ApprovalState::Approved,
             };
-            self.approvals.get_mut(&id).unwrap().state = state;
+            let approval = self.approvals.get_mut(&id).unwrap();
+            approval.state = state;
+            approval.decided_at = (state != ApprovalState::Pending).then_some(self.now);
         }
         match self.roll() % 16 {
             12 => self.signal(Signal::Pause),

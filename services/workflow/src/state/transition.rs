@@ -28,6 +28,8 @@ pub(crate) enum Transition {
     Asked { approval: Box<Approval>, dry_run: Option<Box<DryRun>> },
     /// A person agreed.
     Approved { approval: Box<Approval> },
+    /// A person agreed too long ago for the answer to be about things as they are.
+    Lapsed { step: String },
     /// A person said no, or nobody answered in time.
     Declined { approval: Box<Approval> },
     /// The question is void because the run ends otherwise.
