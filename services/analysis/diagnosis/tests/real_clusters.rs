@@ -266,3 +266,12 @@ async fn a_replaced_pod_that_misses_a_variable_had_it_before() {
     expect(&a, "missing_secret", "Secret/mail/login", "restore_secret", "Secret/mail/login");
     assert!(!holds(&a), "the value is not known: {a:#?}");
 }
+
+#[tokio::test]
+async fn a_namespace_that_was_not_recorded_is_not_taken_for_empty() {
+    let mut w = World::new("clean");
+    w.deploy(deploy("sweep", spec(container("sweep", "sweep:1"))).pods(Pods::Crash(1, "Error", 1)));
+    w.log("sweep-h0-p0", "sweep", "ERROR Get \"https://kubernetes.default.svc:443/api\": dial tcp: connection refused");
+    let a = w.diagnose("Deployment/clean/sweep").await;
+    assert!(a.candidates.iter().all(|c| c.category.as_str() != "service_missing"), "{a:#?}");
+}

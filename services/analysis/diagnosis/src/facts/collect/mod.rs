@@ -95,7 +95,12 @@ async fn load_events(reader: &Reader<'_>, facts: &mut Facts, namespace: Option<&
 }
 
 async fn load_namespace(reader: &Reader<'_>, facts: &mut Facts, namespace: &str) {
-    reader.lists(NAMESPACED, Some(namespace)).await.into_store(&mut facts.store);
+    let found = reader.lists(NAMESPACED, Some(namespace)).await;
+    // Every namespace holds something; one that is empty in a recording was not recorded, and what is missing there may exist.
+    if reader.is_recorded() && found.is_empty() {
+        return;
+    }
+    found.into_store(&mut facts.store);
     load_events(reader, facts, Some(namespace)).await;
 }
 

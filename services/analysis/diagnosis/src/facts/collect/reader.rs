@@ -29,6 +29,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Whether nothing was found.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
     /// Puts the batch into a store.
     pub(crate) fn into_store(self, store: &mut Store) {
         store.add(self.objects);
@@ -59,6 +64,11 @@ impl<'a> Reader<'a> {
     /// Tells whether the cluster is a recording.
     pub(crate) fn of(self, recorded: bool) -> Self {
         Self { recorded, ..self }
+    }
+
+    /// Whether the cluster is a recording.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorded
     }
 
     /// Whether the budget is used up.
