@@ -98,7 +98,24 @@ impl Settings {
         let mut value = serde_json::to_value(&self.engine).unwrap_or_default();
         value["http"] = serde_json::to_value(&self.http).unwrap_or_default();
         value["log"] = serde_json::to_value(&self.log).unwrap_or_default();
+        hide_credentials(&mut value);
         value
+    }
+}
+
+/// Addresses may hold a user and a password.
+fn hide_credentials(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            let begin = text.find("://").map(|at| at + 3);
+            let end = begin.and_then(|from| text.get(from..)?.split(['/', '?', '#']).next()?.rfind('@').map(|at| from + at));
+            if let (Some(begin), Some(end)) = (begin, end) {
+                text.replace_range(begin..end, "***");
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_credentials),
+        Value::Object(fields) => fields.values_mut().for_each(hide_credentials),
+        _ => {}
     }
 }
 
@@ -136,5 +153,13 @@ mod tests {
         let settings = Settings::from_value(json!({"http": {"listen": "0.0.0.0:8080", "tokens": [token]}})).unwrap();
         let shown = settings.effective().to_string() + &format!("{settings:?}");
         assert!(!shown.contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn passwords_in_addresses_are_not_shown() {
+        let addresses = json!({"prometheus_url": "https://user:hunter2@prom:9090/x?a=@"});
+        let settings = Settings::from_value(json!({"cluster": addresses, "verification": {"alertmanager_url": "http://u:hunter2@am:9093"}})).unwrap();
+        let shown = settings.effective().to_string();
+        assert!(!shown.contains("hunter2") && shown.contains("https://***@prom:9090/x?a=@"), "{shown}");
     }
 }

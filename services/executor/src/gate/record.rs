@@ -23,7 +23,11 @@ impl GatedExecutor {
     /// One audit event; ad-hoc calls without an incident go to the log.
     pub(super) async fn record(&self, ctx: &CallContext, incident: Option<IncidentId>, kind: &'static str, data: Value) -> Result<()> {
         tracing::debug!(kind, trace = %ctx.trace, %data, "gate");
-        let Some(incident) = incident else { return Ok(()) };
+        let Some(incident) = incident else {
+            // No chain belongs to it, so the log is what tells who did it.
+            tracing::info!(kind, actor = %ctx.actor, %data, "gate, outside of an incident");
+            return Ok(());
+        };
         let event = NewEvent { kind, actor: ctx.actor.to_string(), data };
         self.parts.ledger.append_events(ctx.clone(), incident, vec![event]).await
     }
