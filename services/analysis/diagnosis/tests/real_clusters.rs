@@ -205,6 +205,7 @@ async fn a_container_that_its_probe_killed_a_minute_ago_is_not_healed() {
     w.event("Pod/pool/pump-h1-p0", "Normal", "Killing", "Container pump failed liveness probe, will be restarted", 1, 1, 1);
     let a = w.diagnose("Deployment/pool/pump").await;
     expect(&a, "liveness_probe_misconfig", "Deployment/pool/pump", "patch_probe", "Deployment/pool/pump");
+    assert_eq!(param(&a, "/restore/exec/command/2"), "true", "the value before the release: {a:#?}");
 }
 
 #[tokio::test]
@@ -274,4 +275,18 @@ async fn a_namespace_that_was_not_recorded_is_not_taken_for_empty() {
     w.log("sweep-h0-p0", "sweep", "ERROR Get \"https://kubernetes.default.svc:443/api\": dial tcp: connection refused");
     let a = w.diagnose("Deployment/clean/sweep").await;
     assert!(a.candidates.iter().all(|c| c.category.as_str() != "service_missing"), "{a:#?}");
+}
+
+#[tokio::test]
+async fn after_two_bad_releases_the_way_back_is_the_one_that_still_runs() {
+    let with = |arg: &str| spec(merge(container("easel", "easel:1"), json!({ "args": [arg] })));
+    let mut w = World::new("atelier");
+    w.deploy(deploy("easel", with("--ok")).then(12, with("--bad")).then(6, with("--worse")).pods(Pods::Crash(2, "Error", 0)));
+    let old = w.objects.iter_mut().find(|o| o["kind"] == "ReplicaSet" && o["metadata"]["name"] == "easel-h0").unwrap();
+    old["status"] = json!({"replicas": 1, "readyReplicas": 1});
+    w.warn("Pod/atelier/easel-h1-x", "BackOff", "Back-off restarting failed container", 9, 11, 6);
+    let a = w.diagnose("Deployment/atelier/easel").await;
+    expect(&a, "bad_release_command", "Deployment/atelier/easel", "rollback_deployment", "Deployment/atelier/easel");
+    assert_eq!(param(&a, "/to_revision"), 1);
+    assert!(holds(&a), "{a:#?}");
 }

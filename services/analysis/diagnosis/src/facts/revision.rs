@@ -122,12 +122,21 @@ impl Rollout<'_> {
 pub(crate) fn last_rollout<'a>(facts: &'a Facts, workload: &Workload<'a>) -> Option<Rollout<'a>> {
     let all = revisions(facts, workload);
     let (current, earlier) = all.split_last()?;
-    let previous = earlier.last()?;
+    let previous = way_back(facts, earlier)?;
     let changes = diff(previous.template, current.template);
     let at = rolled_out_at(facts, workload, current);
     let by = changes.iter().find_map(|c| managed::owner_of_change(workload.object, c));
     let proven = proven(facts, workload, previous, at);
     Some(Rollout { previous: *previous, current: *current, changes, at, by, proven })
+}
+
+/// The revision to compare with: the one before, unless that failed itself while an older one still has ready pods.
+fn way_back<'r, 'a>(facts: &Facts, earlier: &'r [Revision<'a>]) -> Option<&'r Revision<'a>> {
+    let (before, older) = earlier.split_last()?;
+    if before.ready() > 0 || !failed_before(facts, before) {
+        return Some(before);
+    }
+    Some(older.iter().rev().find(|r| r.ready() > 0).unwrap_or(before))
 }
 
 fn rolled_out_at(facts: &Facts, workload: &Workload<'_>, current: &Revision<'_>) -> Option<Timestamp> {

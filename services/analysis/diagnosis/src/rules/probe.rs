@@ -154,7 +154,9 @@ fn kills(case: &Case<'_>, object: &Object, container: &Container<'_>) -> bool {
 
 /// The last rollout changed the probe, and the one before worked.
 fn changed(case: &Case<'_>, container: &Container<'_>, field: &str) -> Option<Fault> {
-    let rollout = case.blamed_rollout().filter(|r| r.proven.is_some())?;
+    // Between two kills the pods are ready and nothing fails: then the release is blamed by its time alone.
+    let lately = || case.rollout().filter(|r| case.failing.is_empty() && r.at.is_some_and(|at| case.facts.age_s(at) < super::BLAME_S));
+    let rollout = case.blamed_rollout().or_else(lately).filter(|r| r.proven.is_some())?;
     let kind = if field == "readinessProbe" { ChangeKind::Readiness } else { ChangeKind::Liveness };
     let suffix = format!(".{field}");
     let change = rollout.of(kind).find(|c| c.container.as_deref() == Some(container.name) && c.path.ends_with(&suffix))?;
