@@ -24,7 +24,7 @@ pub struct CacheConfig {
     pub kinds: Vec<String>,
     /// Most objects, over all kinds. Default 20,000. A kind that does not fit is read from the API server.
     pub max_objects: usize,
-    /// Most bytes, over all kinds, as estimated. Default 128 MiB. While a kind is first read, one page of 500 objects comes on top.
+    /// Most bytes, over all kinds, as estimated. Default 128 MiB. While a kind is first read, one page of 100 objects comes on top.
     pub max_bytes: usize,
     /// A kind whose watch has not proven itself for this many seconds is read from the API server. Default 20, at least 10. A watch is renewed
     /// twice in that time.

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use kubernaut_core::{Error, ErrorKind, model::KnownKind, model::Object};
+use kubernaut_core::{Error, ErrorKind, model::KnownKind};
+use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{Inner, entry::Entry, shelf::State};
@@ -101,7 +102,7 @@ impl<'a> Follower<'a> {
             if !self.cache.shelves().has_room_for(page.objects.len() + page.remaining) {
                 return Err(End::Full);
             }
-            for object in &page.objects {
+            for object in page.objects {
                 self.put(object)?;
             }
             if page.token.is_empty() {
@@ -111,9 +112,11 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn put(&self, object: &Object) -> Result<(), End> {
+    fn put(&self, object: Value) -> Result<(), End> {
+        let (namespace, name) = (text(&object, "namespace").to_owned(), text(&object, "name").to_owned());
+        // Packing takes longer than placing, so readers do not wait for it.
         let entry = Entry::pack(object);
-        self.cache.shelves_mut().put(self.kind, place(object), entry).map_err(|_| End::Full)
+        self.cache.shelves_mut().put(self.kind, (&namespace, &name), entry).map_err(|_| End::Full)
     }
 
     /// Watch after watch; `Ok` if it can no longer be told that nothing is missing.
@@ -151,12 +154,12 @@ impl<'a> Follower<'a> {
             };
             match change? {
                 Change::Put(object) => {
-                    self.put(&object)?;
-                    advance(version, &object);
+                    text(&object, "resourceVersion").clone_into(version);
+                    self.put(object)?;
                 }
                 Change::Gone(object) => {
-                    self.cache.shelves_mut().remove(self.kind, place(&object));
-                    advance(version, &object);
+                    text(&object, "resourceVersion").clone_into(version);
+                    self.cache.shelves_mut().remove(self.kind, (text(&object, "namespace"), text(&object, "name")));
                 }
                 Change::Mark(at) => {
                     *version = at;
@@ -172,14 +175,8 @@ impl<'a> Follower<'a> {
     }
 }
 
-fn advance(version: &mut String, object: &Object) {
-    if let Some(new) = object.resource_version() {
-        new.clone_into(version);
-    }
-}
-
-fn place(object: &Object) -> (&str, &str) {
-    (object.namespace().unwrap_or_default(), object.name())
+fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+    object["metadata"][key].as_str().unwrap_or_default()
 }
 
 fn is_refusal(error: &Error) -> bool {

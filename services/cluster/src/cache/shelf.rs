@@ -187,7 +187,7 @@ impl Shelves {
 
 #[cfg(test)]
 mod tests {
-    use kubernaut_core::model::{Object, well_known};
+    use kubernaut_core::model::well_known;
     use serde_json::json;
 
     use super::*;
@@ -200,7 +200,7 @@ mod tests {
 
     fn put(shelves: &mut Shelves, kind: &str, namespace: &str, name: &str, padding: usize) -> Result<(), Full> {
         let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "data": "x".repeat(padding)});
-        shelves.put(well_known(kind).unwrap(), (namespace, name), Entry::pack(&Object::new(object)))
+        shelves.put(well_known(kind).unwrap(), (namespace, name), Entry::pack(object))
     }
 
     fn names(shelves: &Shelves, kind: &str, namespace: Option<&str>, limit: usize, now: Instant) -> Option<Vec<String>> {

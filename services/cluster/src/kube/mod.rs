@@ -116,13 +116,17 @@ async fn credentials(config: &KubeConfig) -> Result<(Config, String)> {
 }
 
 /// An object of an answer, complete and without secret values.
-fn object(mut value: serde_json::Value, resource: &resource::Resource) -> Object {
+fn object(value: serde_json::Value, resource: &resource::Resource) -> Object {
+    Object::new(complete(value, resource))
+}
+
+fn complete(mut value: serde_json::Value, resource: &resource::Resource) -> serde_json::Value {
     if let Some(map) = value.as_object_mut() {
         map.entry("apiVersion").or_insert_with(|| resource.api_version.clone().into());
         map.entry("kind").or_insert_with(|| resource.kind.clone().into());
     }
     crate::secrets::blank(&mut value);
-    Object::new(value)
+    value
 }
 
 fn needs_namespace(operation: &'static str, reference: &ObjectRef) -> Error {

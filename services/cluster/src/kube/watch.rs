@@ -5,28 +5,24 @@ use std::time::Duration;
 use ::kube::core::WatchEvent;
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, Request, StatusCode, header};
-use kubernaut_core::{
-    Error, ErrorKind, Result,
-    model::{KnownKind, Object},
-};
+use kubernaut_core::{Error, ErrorKind, Result, model::KnownKind};
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
 use super::{
-    KubeCluster,
+    KubeCluster, complete,
     error::{Failure, transport},
-    object,
     resource::Resource,
     rest::{Ask, is_expired},
 };
 
 const OPERATION: &str = "cluster.watch";
-/// Objects a page: few enough that neither side holds much at once.
-const PAGE: usize = 500;
+/// Objects a page. As read, one takes a hundred kilobytes or more, and what a page took stays with the process.
+const PAGE: usize = 100;
 
 /// A part of a list.
 pub(crate) struct Page {
-    pub(crate) objects: Vec<Object>,
+    pub(crate) objects: Vec<Value>,
     /// Version of the whole list, from which a watch goes on.
     pub(crate) version: String,
     /// Asks for the next part; empty at the end.
@@ -38,9 +34,9 @@ pub(crate) struct Page {
 /// What a watch tells.
 pub(crate) enum Change {
     /// The object is there, new or changed.
-    Put(Object),
+    Put(Value),
     /// The object is gone.
-    Gone(Object),
+    Gone(Value),
     /// Everything until this version has been told.
     Mark(String),
 }
@@ -75,7 +71,7 @@ impl KubeCluster {
         let items = if let Value::Array(items) = page["items"].take() { items } else { Vec::new() };
         let text = |key: &str| page["metadata"][key].as_str().unwrap_or_default().to_owned();
         Ok(Page {
-            objects: items.into_iter().map(|item| object(item, &resource)).collect(),
+            objects: items.into_iter().map(|item| complete(item, &resource)).collect(),
             version: text("resourceVersion"),
             token: text("continue"),
             remaining: page["metadata"]["remainingItemCount"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
@@ -106,8 +102,8 @@ impl KubeCluster {
 
 fn change(event: WatchEvent<Value>, resource: &Resource) -> Result<Change, Lost> {
     match event {
-        WatchEvent::Added(value) | WatchEvent::Modified(value) => Ok(Change::Put(object(value, resource))),
-        WatchEvent::Deleted(value) => Ok(Change::Gone(object(value, resource))),
+        WatchEvent::Added(value) | WatchEvent::Modified(value) => Ok(Change::Put(complete(value, resource))),
+        WatchEvent::Deleted(value) => Ok(Change::Gone(complete(value, resource))),
         WatchEvent::Bookmark(mark) => Ok(Change::Mark(mark.metadata.resource_version)),
         WatchEvent::Error(status) => Err(refused(::kube::Error::Api(status))),
     }
