@@ -32,6 +32,7 @@
 pub mod error;
 pub mod model;
 pub mod port;
+pub mod redact;
 pub mod schema;
 pub mod service;
 #[cfg(feature = "testkit")]

@@ -42,8 +42,9 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// A fact.
+    /// A fact. What looks like a credential in the text, as lines of logs may have it, is taken out.
     pub fn new(object: ObjectRef, source: EvidenceSource, text: impl Into<String>) -> Self {
-        Self { object, source, text: text.into() }
+        let text = text.into();
+        Self { object, source, text: crate::redact::redact(&text).into_owned() }
     }
 }

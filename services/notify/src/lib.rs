@@ -19,14 +19,13 @@ mod channels;
 mod config;
 mod measure;
 mod outbox;
-mod redact;
 mod render;
 mod route;
 mod router;
 
 pub use channels::{ConsoleChannel, WebhookChannel, verify_signature};
 pub use config::{ChannelConfig, ConsoleConfig, ConsoleStream, NotifyConfig, OutboxConfig, RouteConfig, WebhookConfig};
+pub use kubernaut_core::redact::{redact, redact_json};
 pub use outbox::OutboxWorker;
-pub use redact::{redact, redact_json};
 pub use render::{Rendered, render};
 pub use router::NotifyRouter;

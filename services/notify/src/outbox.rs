@@ -13,7 +13,9 @@ use kubernaut_core::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{OutboxConfig, measure, redact::redact};
+use kubernaut_core::redact::redact;
+
+use crate::{OutboxConfig, measure};
 
 /// A change that leaves nothing to do must not make the worker spin.
 const BREATH: Duration = Duration::from_millis(50);

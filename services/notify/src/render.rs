@@ -2,7 +2,7 @@
 
 use kubernaut_core::model::{Notification, NotificationKind, Severity};
 
-use crate::redact::redact;
+use kubernaut_core::redact::redact;
 
 /// Longest title and body, in characters.
 const TITLE: usize = 200;

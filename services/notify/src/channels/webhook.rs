@@ -14,7 +14,9 @@ use reqwest::{Client, Response, StatusCode, header, redirect};
 use sha2::Sha256;
 use url::Url;
 
-use crate::{WebhookConfig, config::origin, redact::redact_json, render::clean};
+use kubernaut_core::redact::redact_json;
+
+use crate::{WebhookConfig, config::origin, render::clean};
 
 const OPERATION: &str = "notify.webhook";
 const SIGNATURE: &str = "x-kubernaut-signature";
