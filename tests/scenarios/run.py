@@ -63,6 +63,9 @@ class Scenario:
             registry = os.environ["KUBERNAUT_TEST_REGISTRY"]
             program = [os.environ["KUBERNAUT_TEST_CLUSTER_EXEC"], sys.executable, str(HERE.parent / "cluster/programs/images.py")]
             run([*program, "push", f"{registry}/{image}"])
+        phase = kubectl("get", "namespace", self.namespace, "--ignore-not-found", "-o", "jsonpath={.status.phase}").stdout
+        if phase == "Terminating":
+            kubectl("wait", "--for=delete", f"namespace/{self.namespace}", "--timeout=90s")
         kubectl("apply", "-f", str(self.folder / "before.yaml"))
 
     def wait_until_well(self):

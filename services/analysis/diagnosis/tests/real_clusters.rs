@@ -290,3 +290,17 @@ async fn after_two_bad_releases_the_way_back_is_the_one_that_still_runs() {
     assert_eq!(param(&a, "/to_revision"), 1);
     assert!(holds(&a), "{a:#?}");
 }
+
+#[tokio::test]
+async fn an_autoscaler_that_just_asked_for_its_last_replica_is_at_its_ceiling() {
+    let mut w = World::new("stadium");
+    w.deploy(deploy("gate", spec(container("gate", "gate:1"))));
+    let limited = json!({"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas", "message": "the desired replica count is more than the maximum"});
+    let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}});
+    let now = json!({"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 205}}});
+    w.object("autoscaling/v2", "HorizontalPodAutoscaler", "gate", json!({
+        "spec": {"minReplicas": 1, "maxReplicas": 2, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gate"}, "metrics": [metric]},
+        "status": {"currentReplicas": 1, "desiredReplicas": 2, "currentMetrics": [now], "conditions": [limited]}}));
+    let a = w.diagnose("HorizontalPodAutoscaler/stadium/gate").await;
+    expect(&a, "hpa_max_too_low", "HorizontalPodAutoscaler/stadium/gate", "patch_hpa_max", "HorizontalPodAutoscaler/stadium/gate");
+}

@@ -80,7 +80,8 @@ fn cannot_compute(hpa: &Object, workload: Option<&Workload<'_>>) -> Option<Findi
 fn at_ceiling(facts: &Facts, hpa: &Object, workload: Option<&Workload<'_>>) -> Option<Finding> {
     let reference = hpa.reference();
     let max = hpa.i64_at("/spec/maxReplicas")?;
-    let current = hpa.i64_at("/status/currentReplicas").unwrap_or(0);
+    // What it just asked for counts: the pods follow.
+    let current = ["/status/currentReplicas", "/status/desiredReplicas"].iter().filter_map(|p| hpa.i64_at(p)).max().unwrap_or(0);
     let (load, text) = load(hpa);
     let limited = reason(hpa, "ScalingLimited", "True").filter(|(r, _)| *r == "TooManyReplicas");
     let real = load.is_some_and(|l| l > 1.1);
@@ -109,6 +110,11 @@ fn at_ceiling(facts: &Facts, hpa: &Object, workload: Option<&Workload<'_>>) -> O
                 .done(),
         ),
     )
+}
+
+/// Whether it would have more replicas than it may.
+pub(super) fn wants_more(hpa: &Object) -> bool {
+    reason(hpa, "ScalingLimited", "True").is_some_and(|(r, _)| r == "TooManyReplicas")
 }
 
 /// An autoscaler whose load is within its target.

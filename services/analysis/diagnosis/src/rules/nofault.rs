@@ -109,7 +109,7 @@ pub(super) fn object(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
             object
                 .i64_at("/status/currentReplicas")
                 .zip(object.i64_at("/spec/maxReplicas"))
-                .filter(|(c, m)| c < m)
+                .filter(|(c, m)| c < m && !autoscaling::wants_more(object))
                 .map(|(c, m)| format!("{c} of at most {m} replicas"))
         }),
         "Service" => {
