@@ -12,7 +12,10 @@ use std::{
 };
 
 use clap::Parser;
-use kubernaut::{Config, Error, Kubernaut, Result, services::storage::SqliteConfig};
+use kubernaut::{
+    Config, Error, Kubernaut, Result,
+    services::{notify::RouteConfig, storage::SqliteConfig},
+};
 use kubernaut_server::{serve, settings::Settings};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -44,8 +47,8 @@ async fn main() -> Result<()> {
     let mut engine = Config::default();
     engine.cluster.bundle = Some(args.bundle.clone());
     engine.ledger = SqliteConfig::file(home.path().join("ledger.db"));
-    // Only intake is measured: nobody works on the incidents.
-    engine.processor.workers = 0;
+    // Incidents are worked on beside it, as in a real server; what is told to people goes nowhere.
+    engine.notifications.routes = vec![RouteConfig::default()];
     let mut settings = Settings { engine, ..Settings::default() };
     settings.http.listen = ([127, 0, 0, 1], 0).into();
     let server = serve::start(&settings, Kubernaut::builder(settings.engine.clone())).await?;
