@@ -120,6 +120,9 @@ pub struct AnalyzeArgs {
     /// How the answer is printed.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,
+    /// End with status 1 if anything was found that needs an action or a person.
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 /// `eval`.
@@ -137,6 +140,9 @@ pub struct EvalArgs {
     /// How the result is printed.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,
+    /// End with status 1 if the truth is given and any answer is harmful.
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 /// `record`.

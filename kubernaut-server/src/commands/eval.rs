@@ -15,7 +15,7 @@ use kubernaut::{
 use super::print_json;
 use crate::cli::{EvalArgs, Output};
 
-/// Status 0: done; 1: the truth is given and an answer is harmful.
+/// Status 0, or with `--exit-code` 1 if the truth is given and an answer is harmful.
 pub(super) async fn run(args: EvalArgs) -> Result<ExitCode> {
     let predictions = predict(&args.cases).await?;
     if let Some(path) = &args.predictions {
@@ -35,7 +35,7 @@ pub(super) async fn run(args: EvalArgs) -> Result<ExitCode> {
         Output::Json => print_json(&scores)?,
         Output::Text => println!("{scores}"),
     }
-    Ok(if scores.violations == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if scores.violations == 0 || !args.exit_code { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 async fn predict(cases: &Path) -> Result<Vec<Prediction>> {
