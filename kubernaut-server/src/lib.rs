@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod commands;
 pub mod http;
+mod output;
 pub mod serve;
 pub mod settings;
 pub mod telemetry;

@@ -11,6 +11,7 @@ use kubernaut::{
 
 use super::print_json;
 use crate::cli::{AnalyzeArgs, Output};
+use crate::output::say;
 
 /// Status 0, or with `--exit-code` 1 if anything was found that needs an action or a person.
 pub(super) async fn run(args: AnalyzeArgs) -> Result<ExitCode> {
@@ -24,8 +25,8 @@ pub(super) async fn run(args: AnalyzeArgs) -> Result<ExitCode> {
     match (args.output, one, reports.first()) {
         (Output::Json, true, Some(report)) => print_json(report)?,
         (Output::Json, ..) => print_json(&reports)?,
-        (Output::Text, _, None) => println!("no unhealthy workload found"),
-        (Output::Text, ..) => reports.iter().for_each(|report| println!("{report}\n")),
+        (Output::Text, _, None) => say!("no unhealthy workload found"),
+        (Output::Text, ..) => reports.iter().for_each(|report| say!("{report}\n")),
     }
     let fine = reports.iter().all(|r| r.decision == Decision::NoAction);
     Ok(if fine || !args.exit_code { ExitCode::SUCCESS } else { ExitCode::from(1) })

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::print_json;
 use crate::cli::{AuditArgs, AuditCommand, Output};
+use crate::output::say;
 
 pub(super) async fn run(args: AuditArgs) -> Result<ExitCode> {
     let AuditCommand::Verify { ledger, url, token, output } = args.command;
@@ -24,8 +25,8 @@ pub(super) async fn run(args: AuditArgs) -> Result<ExitCode> {
     match output {
         Output::Json => print_json(&result)?,
         Output::Text => {
-            result.broken.iter().for_each(|b| println!("BROKEN  incident {} at row {}", b.incident, b.row));
-            println!("{} incidents, {} rows, {} broken", result.incidents, result.rows, result.broken.len());
+            result.broken.iter().for_each(|b| say!("BROKEN  incident {} at row {}", b.incident, b.row));
+            say!("{} incidents, {} rows, {} broken", result.incidents, result.rows, result.broken.len());
         }
     }
     Ok(if result.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })

@@ -10,6 +10,7 @@ use kubernaut::{
     services::cluster::{KubeCluster, KubeConfig},
 };
 
+use crate::output::say;
 use crate::{cli::ConfigArgs, settings};
 
 /// Status 0: all well; 1: something needs attention.
@@ -44,10 +45,10 @@ struct Checks {
 impl Checks {
     fn add(&mut self, name: &str, outcome: Result<String, String>) {
         match outcome {
-            Ok(text) => println!("ok      {name:<24} {text}"),
+            Ok(text) => say!("ok      {name:<24} {text}"),
             Err(text) => {
                 self.failed += 1;
-                println!("FAILED  {name:<24} {text}");
+                say!("FAILED  {name:<24} {text}");
             }
         }
     }

@@ -14,6 +14,7 @@ use kubernaut::{
 
 use super::print_json;
 use crate::cli::{EvalArgs, Output};
+use crate::output::say;
 
 /// Status 0, or with `--exit-code` 1 if the truth is given and an answer is harmful.
 pub(super) async fn run(args: EvalArgs) -> Result<ExitCode> {
@@ -24,7 +25,7 @@ pub(super) async fn run(args: EvalArgs) -> Result<ExitCode> {
     let Some(expected) = &args.expected else {
         match args.output {
             Output::Json => print_json(&predictions)?,
-            Output::Text => predictions.iter().for_each(|p| println!("{}", summary(p))),
+            Output::Text => predictions.iter().for_each(|p| say!("{}", summary(p))),
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -33,7 +34,7 @@ pub(super) async fn run(args: EvalArgs) -> Result<ExitCode> {
     let scores = score(grades);
     match args.output {
         Output::Json => print_json(&scores)?,
-        Output::Text => println!("{scores}"),
+        Output::Text => say!("{scores}"),
     }
     Ok(if scores.violations == 0 || !args.exit_code { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -41,10 +42,11 @@ pub(super) async fn run(args: EvalArgs) -> Result<ExitCode> {
 async fn predict(cases: &Path) -> Result<Vec<Prediction>> {
     let mut predictions = Vec::new();
     for dir in bundles(cases)? {
-        let report = analyze_bundle(CallContext::system("eval"), &dir, &Config::default())
-            .await
-            .map_err(|e| Error::invalid("eval", e.to_string()).with("case", dir.display()))?;
-        predictions.push(Prediction::from(&report));
+        match analyze_bundle(CallContext::system("eval"), &dir, &Config::default()).await {
+            Ok(report) => predictions.push(Prediction::from(&report)),
+            // A case that cannot be read counts as unanswered; the others still tell something.
+            Err(error) => eprintln!("warning: {} is left out: {error}", dir.display()),
+        }
     }
     Ok(predictions)
 }

@@ -16,6 +16,7 @@ use kubernaut::{Error, Result, services::cluster::KubeConfig};
 use serde::Serialize;
 
 use crate::cli::{Cli, ClusterArgs, Command};
+use crate::output::say;
 
 /// Runs a command. Status 0: done and well; 1: done, and the answer is "no"; 2: could not be done.
 ///
@@ -41,6 +42,6 @@ fn kube_config(args: &ClusterArgs) -> KubeConfig {
 
 fn print_json<T: Serialize>(value: &T) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::internal("cli.output", "cannot print the answer as JSON").source(e))?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }

@@ -10,6 +10,7 @@ use kubernaut::{
 
 use super::kube_config;
 use crate::cli::RecordArgs;
+use crate::output::say;
 
 pub(super) async fn run(args: RecordArgs) -> Result<ExitCode> {
     let alert = args.alert.as_ref().map(std::fs::read).transpose();
@@ -21,6 +22,6 @@ pub(super) async fn run(args: RecordArgs) -> Result<ExitCode> {
     let cluster = KubeCluster::connect(kube_config(&args.cluster)).await?;
     let options = RecordOptions { alert, ..RecordOptions::default() };
     let summary = record(CallContext::system("record"), &cluster, &args.namespace, &args.out, options).await?;
-    println!("{summary}");
+    say!("{summary}");
     Ok(ExitCode::SUCCESS)
 }

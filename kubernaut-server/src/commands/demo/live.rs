@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::client::Client;
+use crate::output::say;
 
 const WORKLOAD: &str = "storefront";
 
@@ -60,11 +61,11 @@ impl LiveScene {
     }
 
     async fn prepare(&self, image: &str) -> Result<()> {
-        println!("Making namespace {} with deployment {WORKLOAD} ({image}) …", self.namespace);
+        say!("Making namespace {} with deployment {WORKLOAD} ({image}) …", self.namespace);
         self.apply(&Api::<Namespace>::all(self.kube.0.clone()), &namespace(&self.namespace)).await?;
         self.apply(&self.deployments(), &deployment(image, GOOD)).await?;
         self.until("the first release to be ready", |d| ready(d) == Some(2)).await?;
-        println!("The first release is ready; applying one that crashes …");
+        say!("The first release is ready; applying one that crashes …");
         let pods = Api::<Pod>::namespaced(self.kube.0.clone(), &self.namespace);
         self.apply(&self.deployments(), &deployment(image, BAD)).await?;
         for _ in 0..240 {

@@ -22,6 +22,7 @@ use kubernaut::{
 use self::{client::Client, scene::Scene, timeline::Ending, wrong_action::WrongAction};
 use tokio::net::TcpListener;
 
+use crate::output::say;
 use crate::{
     cli::DemoArgs,
     http::{Scope, TokenConfig},
@@ -53,15 +54,15 @@ async fn play(args: &DemoArgs, scene: &mut Scene) -> Result<ExitCode> {
     let (settings, operator) = settings(args, scene, &home, listen)?;
     let server = start(args, scene, &settings, listener).await?;
     let client = Client::new(server.address, operator);
-    println!("Kubernaut listens on http://{}  (API documentation: http://{}/docs)", server.address, server.address);
+    say!("Kubernaut listens on http://{}  (API documentation: http://{}/docs)", server.address, server.address);
     scene.announce();
     let events = client.events().await?;
     let sent = scene.raise_alert(&client).await?;
-    println!("{sent}\n");
+    say!("{sent}\n");
     let ending = timeline::follow(&client, events, &scene.namespace(), scene.is_recorded()).await?;
-    println!("\n{ending}");
+    say!("\n{ending}");
     let chain = client.audit(&ending.incident_id).await?;
-    println!("audit chain: {} rows, {}", chain.rows, if chain.verified { "verified" } else { "BROKEN" });
+    say!("audit chain: {} rows, {}", chain.rows, if chain.verified { "verified" } else { "BROKEN" });
     finish(args, server, &ending).await
 }
 
@@ -70,9 +71,11 @@ async fn finish(args: &DemoArgs, server: Server, ending: &Ending) -> Result<Exit
         server.stop().await?;
         return Ok(if ending.resolved() { ExitCode::SUCCESS } else { ExitCode::from(1) });
     }
-    println!(
+    say!(
         "\nThe server is still running on http://{} ; Ctrl-C ends it. The incident: curl http://{}/api/v1/incidents/{}",
-        server.address, server.address, ending.incident_id
+        server.address,
+        server.address,
+        ending.incident_id
     );
     serve::stop_signal().await?;
     server.stop().await?;

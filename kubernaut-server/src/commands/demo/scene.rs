@@ -5,6 +5,7 @@ use std::path::Path;
 use kubernaut::{Config, Result};
 
 use super::{client::Client, live::LiveScene, recorded::RecordedScene};
+use crate::output::say;
 
 /// A recorded incident, or a fault made on a live cluster.
 #[derive(Debug)]
@@ -42,9 +43,9 @@ impl Scene {
     pub(super) fn announce(&self) {
         match self {
             Self::Recorded(scene) => {
-                println!("Cluster: recorded incident {} (writes change a copy in memory; what follows them is simulated)", scene.id)
+                say!("Cluster: recorded incident {} (writes change a copy in memory; what follows them is simulated)", scene.id)
             }
-            Self::Live(scene) => println!("Cluster: live; namespace {} holds a deployment whose new release crashes", scene.namespace),
+            Self::Live(scene) => say!("Cluster: live; namespace {} holds a deployment whose new release crashes", scene.namespace),
         }
     }
 

@@ -10,6 +10,7 @@ use kubernaut::{
 use serde_json::Value;
 
 use super::client::Client;
+use crate::output::say;
 
 /// How the incident ended.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub(super) async fn follow(
         let Some((incident, began)) = followed.as_ref().filter(|(f, _)| *f == id) else { continue };
         let seconds = event.at.duration_since(*began).as_secs_f64();
         for line in lines(&event, recorded) {
-            println!("{seconds:>7.2} s  {line}");
+            say!("{seconds:>7.2} s  {line}");
         }
         if event.kind == "approval.requested" {
             answer(client, &event).await?;
