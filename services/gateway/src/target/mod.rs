@@ -277,6 +277,4 @@ fn scope(ctx: &CallContext, reading: &Reading) -> Choice {
 }
 
 #[cfg(test)]
-mod recorded_cases;
-#[cfg(test)]
 mod tests;
