@@ -110,6 +110,22 @@ categories! {
     RbacDenied = "rbac_denied";
     /// A fail-closed webhook has no backend.
     AdmissionWebhookDown = "admission_webhook_down";
+    /// A volume cannot be bound, attached or mounted.
+    VolumeUnavailable = "volume_unavailable";
+    /// The service account that pods run as does not exist.
+    ServiceAccountMissing = "service_account_missing";
+    /// Pod security admission or a policy refuses the template.
+    PodSecurityDenied = "pod_security_denied";
+    /// A container is held back by its cpu limit.
+    CpuThrottling = "cpu_throttling";
+    /// A part of the cluster itself fails: name server, network plug-in, proxy, scheduler, kubelet or container runtime.
+    ClusterComponentDown = "cluster_component_down";
+    /// The image registry cannot be reached.
+    RegistryUnreachable = "registry_unreachable";
+    /// A deletion waits for a finalizer that nobody removes.
+    FinalizerStuck = "finalizer_stuck";
+    /// A custom resource, such as a certificate, a gateway or an operator's subscription, reports that it is not ready.
+    ResourceNotReady = "resource_not_ready";
     /// Nothing to fix: benign or recovered.
     NoFault = "no_fault";
     /// The application fails for a reason that the cluster's state does not hold.
