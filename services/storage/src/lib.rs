@@ -24,6 +24,7 @@
 //! ```
 
 mod rules;
+mod shared;
 mod sqlite;
 
 pub use sqlite::{SqlContextStore, SqliteConfig, SqliteLedger};

@@ -6,7 +6,7 @@ mod bulk;
 mod config;
 mod context;
 mod control;
-mod error;
+pub(crate) mod error;
 mod events;
 mod file_lock;
 mod incidents;
