@@ -5,6 +5,7 @@
 //!   [`WorkflowEngine`](service::WorkflowEngine), [`Executor`](service::Executor), [`ContextStore`](service::ContextStore),
 //!   [`Notifier`](service::Notifier).
 //! - [`port`]: what services need from outside: ledger, cluster, clock, verification.
+//! - [`glob`]: names with `*`.
 //! - [`schema`]: the JSON Schemas of what is stored, sent and shown.
 //! - `testkit` (feature): behaviour suites per trait.
 //!
@@ -30,6 +31,7 @@
 //! ```
 
 pub mod error;
+pub mod glob;
 pub mod model;
 pub mod port;
 pub mod redact;

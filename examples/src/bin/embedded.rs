@@ -48,7 +48,7 @@ async fn main() -> Result<()> {
         changes.mark_unchanged();
         for approval in kubernaut.approvals(ctx(), true).await? {
             println!("asked: {} {} would change {} field(s)", approval.request.action, approval.request.target, approval.changes.len());
-            let decision = ApprovalDecision { approve: true, by: "example".into(), digest: Some(approval.digest), comment: None };
+            let decision = ApprovalDecision { approve: true, by: "example".into(), digest: Some(approval.digest), comment: None, groups: Vec::new() };
             kubernaut.decide(ctx(), approval.id, decision).await?;
         }
         let incidents = kubernaut.incidents(ctx(), IncidentFilter::default()).await?;

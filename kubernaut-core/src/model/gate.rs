@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::FieldChange;
+use super::{ApprovalTerms, FieldChange};
 
 /// The outcome of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +37,9 @@ pub struct Check {
 pub struct GateReport {
     /// The checks.
     pub checks: Vec<Check>,
+    /// What agreement takes, where a check asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<ApprovalTerms>,
 }
 
 impl GateReport {

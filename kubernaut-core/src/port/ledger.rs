@@ -38,19 +38,26 @@ pub struct Intake {
 }
 
 /// Which incidents to list.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct IncidentFilter {
     /// Only in one of these phases; empty for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<Phase>,
     /// Only open ones (`true`) or ended ones (`false`).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub open: Option<bool>,
     /// Only of this fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// Only of this namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// Only opened before this incident (by id), for paging.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<IncidentId>,
     /// At most this many, newest first; default 100, at most 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
@@ -319,11 +326,15 @@ pub trait Ledger: Debug + Send + Sync + 'static {
 
     /// Records a person's answer and wakes the run.
     ///
-    /// Rules: counts once; after `expires_at` it is `expired` and a `Conflict`; a digest that differs is `DigestChanged`. Writes an
-    /// `approval.decided` event and audit row.
+    /// Rules:
+    /// 1. Counts once; after `expires_at` it is `expired` and a `Conflict`; a digest that differs is `DigestChanged`.
+    /// 2. It is approved when as many different people agreed as its terms ask for, and stays pending before; one "no" is a no.
+    /// 3. An answer of somebody in none of the groups is `Forbidden`, and with four eyes a yes of who asked for it, or changed its parameters.
+    ///    Saying yes twice is a `Conflict`.
+    /// 4. Writes an `approval.decided` event and audit row each time, `pending` until it is decided.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict`, `DigestChanged`.
+    /// `NotFound`, `Conflict`, `DigestChanged`, `Forbidden`.
     async fn decide_approval(&self, ctx: CallContext, id: ApprovalId, decision: ApprovalDecision) -> Result<Approval>;
 
     /// Takes or extends the lock on a target; `false` if another holder has it and its time is not over.

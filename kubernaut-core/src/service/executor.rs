@@ -3,32 +3,41 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{CallContext, Capability, delegate};
 use crate::{
     Error, Result,
-    model::{ActionRequest, ActionSpec, DryRun, Execution, IncidentId, Observation, Precondition},
+    model::{ActionRequest, ActionSpec, ApprovalId, DryRun, Execution, IncidentId, Observation, Precondition},
 };
 
 /// What is to be done.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecuteRequest {
     /// The action.
     pub request: ActionRequest,
     /// The incident it serves; `None` for an ad-hoc call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident_id: Option<IncidentId>,
     /// Digest of the effect that a person or the policy agreed to. The gate compares it with a fresh dry-run under the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_digest: Option<String>,
     /// Whether a person agreed to that digest.
+    #[serde(default)]
     pub approved_by_person: bool,
+    /// The request for approval that they answered. The gate reads it again; without it one person's word counts, where that is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<ApprovalId>,
 }
 
 /// What is to be taken back.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UndoRequest {
     /// The action as it was asked for.
     pub request: ActionRequest,
     /// The incident it served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident_id: Option<IncidentId>,
     /// What it did, with its pre-state.
     pub execution: Execution,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What is to be run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StartRequest {
     /// The run's id, chosen by the caller: starting the same id again returns the run that exists.
     pub run_id: RunId,
@@ -38,6 +38,15 @@ pub enum Signal {
         /// The answer.
         decision: ApprovalDecision,
     },
+    /// Other parameters for a step that waits for an answer. They are checked and shown anew, and a new request is made for the new effect.
+    Edit {
+        /// The request.
+        approval_id: ApprovalId,
+        /// Parameters after the action's schema.
+        params: serde_json::Value,
+        /// Who changes them; with four eyes they cannot agree to it themselves.
+        by: String,
+    },
     /// Begin no further step until resumed.
     Pause,
     /// Go on after a pause.
@@ -49,13 +58,17 @@ pub enum Signal {
 }
 
 /// Which runs to list.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct RunFilter {
     /// Only of this incident.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub incident_id: Option<IncidentId>,
     /// Only in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<RunState>,
     /// At most this many, newest first; default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 

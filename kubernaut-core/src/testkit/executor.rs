@@ -52,7 +52,7 @@ where
 }
 
 fn ask(request: ActionRequest) -> ExecuteRequest {
-    ExecuteRequest { request, incident_id: None, approved_digest: None, approved_by_person: false }
+    ExecuteRequest { request, incident_id: None, approved_digest: None, approved_by_person: false, approval_id: None }
 }
 
 async fn apply(fixture: &impl ExecutorFixture, key: &str) -> Execution {

@@ -199,7 +199,7 @@ async fn unknown_ids_are_not_found(fixture: &impl EngineFixture) {
 }
 
 fn decision(approval_id: crate::model::ApprovalId, approve: bool, digest: Option<&str>) -> Signal {
-    let decision = ApprovalDecision { approve, by: "ann".into(), digest: digest.map(str::to_owned), comment: None };
+    let decision = ApprovalDecision { approve, by: "ann".into(), digest: digest.map(str::to_owned), comment: None, groups: Vec::new() };
     Signal::Decide { approval_id, decision }
 }
 

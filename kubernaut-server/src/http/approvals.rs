@@ -66,6 +66,6 @@ pub(super) struct DecideBody {
 #[utoipa::path(post, path = "/approvals/{id}", params(("id" = uuid::Uuid, Path, description = "approval id")), request_body = ref("#/components/schemas/DecideBody"), tag = "approvals", responses((status = 200, description = "the request as answered", body = ref("#/components/schemas/Approval")), (status = 409, description = "answered before, expired, or about another effect", body = ref("#/components/schemas/Problem"))))]
 async fn decide(State(state): State<AppState>, caller: Caller, Id(id): Id<ApprovalId>, Body(body): Body<DecideBody>) -> Answer<Json<Approval>> {
     let by = if caller.authenticated { caller.name.clone() } else { body.by.unwrap_or_else(|| caller.name.clone()) };
-    let decision = ApprovalDecision { approve: body.approve, by, digest: body.digest, comment: body.comment };
+    let decision = ApprovalDecision { approve: body.approve, by, digest: body.digest, comment: body.comment, groups: Vec::new() };
     Ok(Json(state.kubernaut.decide(state.context(&caller), id, decision).await?))
 }

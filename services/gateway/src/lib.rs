@@ -23,7 +23,6 @@ mod assemble;
 mod body;
 mod config;
 mod gateway;
-mod glob;
 mod measure;
 mod reader;
 mod signature;

@@ -1,9 +1,11 @@
 //! What should happen with an analysis, before the mode is applied. Pure.
 
-use kubernaut_core::model::{ActionSpec, Analysis, Classification, Decision, Environment, ProposedAction, Reversibility, Risk};
+use kubernaut_core::{
+    glob,
+    model::{ActionSpec, Analysis, Classification, Decision, Environment, ProposedAction, Reversibility, Risk},
+};
 use serde::{Deserialize, Serialize};
 
-use crate::glob;
 
 /// When a person is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -26,7 +26,6 @@ mod block;
 mod classify;
 mod config;
 mod decide;
-mod glob;
 pub mod lifecycle;
 mod plan;
 mod scope;

@@ -1,13 +1,13 @@
 //! Whether a namespace is opted in to acting. Only for messages and the optional hold: the gate is the authority.
 
 use kubernaut_core::{
+    glob,
     model::{Object, ObjectRef},
     port::ClusterRead,
     service::CallContext,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::glob;
 
 /// The label that opts a namespace in.
 pub const MANAGED_LABEL: &str = "kubernaut.ai/managed";

@@ -13,6 +13,7 @@ const SHOWN: usize = 8;
 
 /// The request for one step, bound to the effect that `preview` shows.
 pub(crate) fn open(run: &Run, step: &Step, is: &StepRun, preview: &Preview, now: Timestamp) -> Approval {
+    let open_for = preview.terms.expires_s.map_or(run.plan.approval_timeout_s, |s| s.clamp(1, run.plan.approval_timeout_s));
     Approval {
         id: ApprovalId::new(now),
         incident_id: run.incident_id,
@@ -24,10 +25,13 @@ pub(crate) fn open(run: &Run, step: &Step, is: &StepRun, preview: &Preview, now:
         reasons: reasons(run, step, preview),
         state: ApprovalState::Pending,
         requested_at: now,
-        expires_at: later(now, std::time::Duration::from_secs(run.plan.approval_timeout_s)),
+        expires_at: later(now, std::time::Duration::from_secs(open_for)),
         decided_by: None,
         decided_at: None,
         comment: None,
+        terms: preview.terms.clone(),
+        requested_by: is.edited_by.clone(),
+        agreed: Vec::new(),
     }
 }
 
@@ -122,8 +126,18 @@ fn body(approval: &Approval, run: &Run) -> String {
     if approval.changes.len() > SHOWN {
         lines.push(format!("and {} more fields", approval.changes.len() - SHOWN));
     }
+    lines.extend(who(approval));
     lines.push(format!("Counts as no after {}", approval.expires_at));
     lines.join("\n")
+}
+
+/// Who has to agree, where it is not just anybody.
+fn who(approval: &Approval) -> Option<String> {
+    let terms = &approval.terms;
+    let groups = if terms.groups.is_empty() { String::new() } else { format!(" in one of the groups {}", terms.groups.join(", ")) };
+    let not = approval.requested_by.as_ref().filter(|_| terms.four_eyes).map(|by| format!(", not {by}")).unwrap_or_default();
+    let plain = terms.approvers <= 1 && groups.is_empty() && not.is_empty();
+    (!plain).then(|| format!("Needs the agreement of {} people{groups}{not}", terms.approvers.max(1)))
 }
 
 fn short(value: Option<&Value>) -> String {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kubernaut_core::{
-    Error, Result,
-    model::{ApprovalDecision, ApprovalId, Run, RunId},
+    Error, ErrorKind, Result,
+    model::{ApprovalDecision, ApprovalId, Run, RunId, Step, StepRun, StepState},
     port::{Clock, Ledger, RunLease},
     service::{CallContext, Capability, Executor, RunFilter, Signal, StartRequest, WorkflowEngine},
 };
@@ -72,6 +72,27 @@ impl DurableEngine {
         }
     }
 
+    /// Checks other parameters for a step that waits for an answer, as the gate would, before they count.
+    async fn edit(&self, ctx: CallContext, run: &Run, id: ApprovalId, params: serde_json::Value, by: String) -> Result<()> {
+        const OPERATION: &str = "workflow_engine.edit";
+        let waits = |s: &&StepRun| s.approval_id == Some(id) && s.state == StepState::AwaitingApproval;
+        let Some(step) = run.steps.iter().find(waits).and_then(|s| run.plan.steps.iter().find(|p| p.id == s.id).map(|p| (p, s))) else {
+            return Err(Error::conflict(OPERATION, "no step of the run waits for an answer to this request").with("run", run.id).with("approval", id));
+        };
+        let edited = Step { params: params.clone(), ..step.0.clone() };
+        let request = plan::action_request(&edited, plan::edited_key(step.1, &params));
+        match self.0.executor.dry_run(ctx.clone().with_mode(run.mode), request).await {
+            Ok(shown) => {
+                if let Some(check) = shown.report.refusal() {
+                    return Err(Error::invalid(OPERATION, format!("these parameters are refused: {}: {}", check.name, check.text)).with("approval", id));
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Unsupported => {}
+            Err(error) => return Err(error),
+        }
+        self.0.ledger.push_signal(ctx, run.id, Signal::Edit { approval_id: id, params, by }).await.map(drop)
+    }
+
     async fn answer(&self, ctx: CallContext, run: &Run, id: ApprovalId, decision: ApprovalDecision) -> Result<()> {
         let ledger = &self.0.ledger;
         if ledger.approval(ctx.clone(), id).await?.run_id != run.id {
@@ -126,6 +147,7 @@ impl WorkflowEngine for DurableEngine {
         }
         match signal {
             Signal::Decide { approval_id, decision } => self.answer(ctx.clone(), &run, approval_id, decision).await?,
+            Signal::Edit { approval_id, params, by } => self.edit(ctx.clone(), &run, approval_id, params, by).await?,
             other => self.0.ledger.push_signal(ctx.clone(), id, other).await.map(drop)?,
         }
         self.0.ledger.run(ctx, id).await

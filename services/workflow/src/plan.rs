@@ -146,6 +146,8 @@ fn new_step(request: &StartRequest, step: &Step) -> StepRun {
         attempts: 0,
         key: Uuid::new_v5(&request.run_id.0, step.id.as_bytes()).to_string(),
         approval_id: None,
+        edited_by: None,
+        edited: false,
         approved_digest: None,
         execution: None,
         error: None,
@@ -159,6 +161,11 @@ fn new_step(request: &StartRequest, step: &Step) -> StepRun {
 /// The key of taking a step back: another effect than the step's own, and the same over all tries.
 pub(crate) fn undo_key(step: &StepRun) -> String {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("undo/{}", step.key).as_bytes()).to_string()
+}
+
+/// The key of a step whose parameters were changed: another effect, of which nothing was promised yet.
+pub(crate) fn edited_key(step: &StepRun, params: &serde_json::Value) -> String {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("edit/{}/{params}", step.key).as_bytes()).to_string()
 }
 
 /// What the executor is asked for.

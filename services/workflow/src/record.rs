@@ -57,6 +57,13 @@ pub(crate) fn record(after: &Run, transition: &Transition, now: Timestamp) -> Re
             let data = about(after, step, json!({"message": "agreed to too long ago; a person is asked anew"}));
             write.both(JournalKind::StateChanged, "approval.lapsed", Some(step), now, data);
         }
+        Transition::Superseded { approval } => {
+            write.line(JournalKind::ApprovalDecided, Some(&approval.step_id), now, decided(approval));
+            if approval.state == ApprovalState::Expired {
+                write.event("approval.superseded", decided(approval));
+                write.approval = Some((**approval).clone());
+            }
+        }
         Transition::Approved { approval } => write.line(JournalKind::ApprovalDecided, Some(&approval.step_id), now, decided(approval)),
         Transition::Declined { approval } | Transition::Withdrawn { approval } => declined(write, approval, now),
         _ => record_step(write, after, transition, now),
@@ -155,6 +162,7 @@ fn finished(run: &Run) -> Value {
 fn signal(signal: &Signal) -> Option<(&'static str, &'static str)> {
     match signal {
         Signal::Decide { .. } => None,
+        Signal::Edit { .. } => Some(("run.edited", "edit")),
         Signal::Pause => Some(("run.paused", "pause")),
         Signal::Resume => Some(("run.resumed", "resume")),
         Signal::Rollback => Some(("run.rollback_requested", "rollback")),

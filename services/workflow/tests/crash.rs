@@ -62,7 +62,7 @@ async fn process(world: &World, run: &Run, fuse: &Fuse) {
 
 async fn agree_to_all(world: &World) {
     for approval in world.ledger.approvals(ctx(), true).await.unwrap() {
-        let decision = ApprovalDecision { approve: true, by: "ann".into(), digest: Some(approval.digest), comment: None };
+        let decision = ApprovalDecision { approve: true, by: "ann".into(), digest: Some(approval.digest), comment: None, groups: Vec::new() };
         world.ledger.decide_approval(ctx(), approval.id, decision).await.unwrap();
     }
 }

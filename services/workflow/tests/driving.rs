@@ -174,6 +174,18 @@ async fn transient_errors_are_tried_again_after_a_look_and_a_wait() {
 }
 
 #[tokio::test]
+async fn a_busy_target_is_waited_for_without_using_up_tries() {
+    let world = World::new().await;
+    // More often than there are tries: the lock of a process that crashed ends only by its time.
+    world.executor.script(Operation::Execute, "a", (0..9).map(|_| Behaviour::Fail(ErrorKind::Overloaded)));
+    let run = world.start(vec![step("a", &[])], Mode::Auto).await;
+    let run = world.passing(&run, Duration::from_secs(3), "its turn comes", |r| r.state.is_terminal()).await;
+    assert_eq!((run.state, run.steps[0].attempts), (RunState::Succeeded, 1));
+    assert_eq!(world.executor.called(Operation::Execute).len(), 10);
+    assert_eq!(world.executor.repeated(), NONE);
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_no_lost_effect() {
     let world = World::new().await;
     world.executor.script(Operation::Execute, "a", [Behaviour::FailAfterEffect(ErrorKind::Unavailable)]);

@@ -41,7 +41,7 @@ async fn an_answer_counts_once_and_wakes_the_run(b: &Bench) {
     b.pass(60);
     let decided = b.ledger.decide_approval(ctx(), approval.id, yes(Some("d1"))).await.unwrap();
     assert_eq!((decided.state, decided.decided_by.as_deref(), decided.decided_at), (ApprovalState::Approved, Some("ana"), Some(b.now())));
-    let no = ApprovalDecision { approve: false, by: "bo".into(), digest: None, comment: None };
+    let no = ApprovalDecision { approve: false, by: "bo".into(), digest: None, comment: None, groups: Vec::new() };
     let second = b.ledger.decide_approval(ctx(), approval.id, no).await;
     assert_eq!(second.unwrap_err().kind(), ErrorKind::Conflict, "the first answer counts");
     assert_eq!(b.ledger.approval(ctx(), approval.id).await.unwrap(), decided);
@@ -63,7 +63,7 @@ async fn concurrent_answers_count_once(b: &Bench) {
     let tasks: Vec<_> = (0..16)
         .map(|n| {
             let ledger = b.ledger.clone();
-            let decision = ApprovalDecision { approve: n % 2 == 0, by: format!("p{n}"), digest: None, comment: None };
+            let decision = ApprovalDecision { approve: n % 2 == 0, by: format!("p{n}"), digest: None, comment: None, groups: Vec::new() };
             tokio::spawn(async move { ledger.decide_approval(ctx(), approval.id, decision).await.is_ok() })
         })
         .collect();

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Bench;
 use crate::{
     model::{
-        ActionRequest, Alert, AlertId, AlertStatus, Approval, ApprovalDecision, ApprovalId, ApprovalState, IncidentId, IntakeOutcome, IntakeResult,
+        ActionRequest, Alert, AlertId, AlertStatus, Approval, ApprovalDecision, ApprovalId, ApprovalState, ApprovalTerms, IncidentId, IntakeOutcome, IntakeResult,
         Intent, IntentState, Mode, Notification, NotificationId, NotificationKind, ObjectRef, PLAN_VERSION, Plan, PlanId, RUN_SCHEMA, Run, RunId,
         RunState, Severity,
     },
@@ -100,6 +100,9 @@ impl Bench {
             decided_by: None,
             decided_at: None,
             comment: None,
+            terms: ApprovalTerms::default(),
+            requested_by: None,
+            agreed: Vec::new(),
         }
     }
 
@@ -137,5 +140,5 @@ pub(super) fn change(run: Run, epoch: u64) -> RunChange {
 }
 
 pub(super) fn yes(digest: Option<&str>) -> ApprovalDecision {
-    ApprovalDecision { approve: true, by: "ana".into(), digest: digest.map(str::to_owned), comment: None }
+    ApprovalDecision { approve: true, by: "ana".into(), digest: digest.map(str::to_owned), comment: None, groups: Vec::new() }
 }

@@ -43,7 +43,7 @@ mod tests {
         }
         let dry =
             DryRun { report: Default::default(), changes: vec![], digest: "d".into(), pre_state: Value::Null, server_side: true, warnings: vec![] };
-        missing(&mut pass, &ExecuteRequest { request, incident_id: None, approved_digest: digest.map(Into::into), approved_by_person: person }, &dry)
+        missing(&mut pass, &ExecuteRequest { request, incident_id: None, approved_digest: digest.map(Into::into), approved_by_person: person, approval_id: None }, &dry)
     }
 
     #[test]

@@ -176,14 +176,6 @@ fn minutes(text: &str) -> Result<u32> {
     read().ok_or_else(|| Error::invalid(OPERATION, "not a time of day, expected HH:MM").with("value", text))
 }
 
-/// Whether `text` matches a pattern in which `*` stands for any text.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(tail) = text.strip_prefix(head) else { return false };
-    let starts = tail.char_indices().map(|(at, _)| at).chain([tail.len()]);
-    starts.into_iter().any(|at| glob(rest, &tail[at..]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,19 +211,5 @@ mod tests {
         }
         assert!(GateConfig::default().validate().is_ok());
         assert!(serde_json::from_str::<GateConfig>(r#"{"surprise": 1}"#).is_err());
-    }
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        for (pattern, text, expected) in [
-            ("*", "", true),
-            ("team-*", "team-a", true),
-            ("team-*", "steam-a", false),
-            ("*-dev-*", "a-dev-b", true),
-            ("a*a", "a", false),
-            ("a*b*c", "aXbYc", true),
-        ] {
-            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
-        }
     }
 }

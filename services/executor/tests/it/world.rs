@@ -140,9 +140,9 @@ pub fn scale(to: u32, key: &str) -> ActionRequest {
 }
 
 pub fn ask(request: ActionRequest) -> ExecuteRequest {
-    ExecuteRequest { request, incident_id: None, approved_digest: None, approved_by_person: false }
+    ExecuteRequest { request, incident_id: None, approved_digest: None, approved_by_person: false, approval_id: None }
 }
 
 pub fn approved(request: ActionRequest, digest: &str) -> ExecuteRequest {
-    ExecuteRequest { request, incident_id: None, approved_digest: Some(digest.into()), approved_by_person: true }
+    ExecuteRequest { request, incident_id: None, approved_digest: Some(digest.into()), approved_by_person: true, approval_id: None }
 }

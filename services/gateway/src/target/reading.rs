@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kubernaut_core::model::{Object, ObjectRef, well_known_kinds};
+use kubernaut_core::{
+    glob,
+    model::{Object, ObjectRef, well_known_kinds},
+};
 
 use super::names::{host, is_object_name};
-use crate::glob;
 
 /// An object that an alert may be about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -81,7 +83,7 @@ const NAMESPACE: &[&str] = &["exported_namespace", "namespace", "kubernetes_name
 impl Reading {
     pub(super) fn of(labels: &BTreeMap<String, String>, alert_name: &str, exporters: &[String]) -> Self {
         let labels = Labels(labels);
-        let exporter = |name: Option<&str>| name.is_some_and(|name| exporters.iter().any(|pattern| glob::matches(pattern, name)));
+        let exporter = |name: Option<&str>| name.is_some_and(|name| exporters.iter().any(|pattern| glob::matches_ignoring_case(pattern, name)));
         let text = |key: &str| labels.0.get(key).filter(|value| !value.is_empty()).cloned();
         let (job, service, container) = (text("job"), text("service"), text("container"));
         let namespace = NAMESPACE.iter().find_map(|key| labels.name(key)).map(str::to_owned);

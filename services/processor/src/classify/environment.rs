@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kubernaut_core::model::{Attributed, Basis, Environment, Object};
+use kubernaut_core::{
+    glob,
+    model::{Attributed, Basis, Environment, Object},
+};
 
 use super::{ClassifyConfig, name::from_name};
-use crate::glob;
 
 /// Below this the strictest plausible environment is used.
 const SURE: f64 = 0.8;

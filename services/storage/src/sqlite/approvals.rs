@@ -79,6 +79,7 @@ pub(crate) async fn answer(tx: &mut Tx, id: ApprovalId, decision: ApprovalDecisi
         "run_id": decided.run_id,
         "step": decided.step_id,
         "approved": decision.approve,
+        "state": state_name(decided.state),
         "by": decision.by,
         "digest": decided.digest,
         "comment": decision.comment,

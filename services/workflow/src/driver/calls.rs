@@ -73,7 +73,7 @@ impl Caller {
         let ctx = self.limited();
         let approved_by_person = self.is.approval_id.is_some();
         let request =
-            ExecuteRequest { request: self.request(), incident_id: Some(self.incident_id), approved_digest: Some(digest), approved_by_person };
+            ExecuteRequest { request: self.request(), incident_id: Some(self.incident_id), approved_digest: Some(digest), approved_by_person, approval_id: self.is.approval_id };
         let started = tokio::time::Instant::now();
         let result = ctx.run("workflow.execute", self.executor.execute(ctx.clone(), request)).await;
         metrics::histogram!("kubernaut_workflow_step_seconds", "action" => self.step.action.clone()).record(started.elapsed().as_secs_f64());
@@ -256,5 +256,9 @@ fn undone(execution: Execution) -> UndoOutcome {
 
 /// Whether trying again may help.
 pub(crate) fn cause(error: &Error) -> Cause {
-    if error.is_transient() { Cause::Transient(error.retry_delay()) } else { Cause::Permanent }
+    match error.kind() {
+        ErrorKind::Overloaded => Cause::Busy(error.retry_delay()),
+        _ if error.is_transient() => Cause::Transient(error.retry_delay()),
+        _ => Cause::Permanent,
+    }
 }

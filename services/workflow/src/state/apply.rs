@@ -1,13 +1,15 @@
 //! The run after a transition.
 
 use kubernaut_core::{
-    model::{Approval, DryRun, Execution, ExecutionOutcome, RetryPolicy, Run, RunState, StepRun, StepState, Timestamp},
+    model::{Approval, ApprovalId, DryRun, Execution, ExecutionOutcome, RetryPolicy, Run, RunState, StepRun, StepState, Timestamp},
     service::Signal,
 };
 
 use super::{Goal, Transition, TryOutcome, UndoOutcome, pair};
 use crate::{
-    approval, retry,
+    approval,
+    plan::edited_key,
+    retry,
     rollback::{any_in_effect, in_effect},
 };
 
@@ -41,6 +43,12 @@ pub(crate) fn apply(run: &Run, transition: &Transition, now: Timestamp) -> Run {
             next.ending = Some(RunState::Rejected);
         }
         Transition::Withdrawn { approval } => on(&mut next, &approval.step_id, |s, _| end(s, StepState::Skipped, approval.comment.clone(), now)),
+        Transition::Superseded { approval } => on(&mut next, &approval.step_id, |s, _| {
+            s.state = StepState::Pending;
+            s.approval_id = None;
+            s.approved_digest = None;
+            s.edited = false;
+        }),
         Transition::Began { step, digest, .. } => began(&mut next, step, digest, now),
         Transition::Ended { step, outcome, .. } => on(&mut next, step, |s, retry| ended(s, retry, outcome, now)),
         Transition::Skipped { why } => skip(&mut next, why, now),
@@ -73,6 +81,7 @@ fn signalled(run: &mut Run, signal: &Signal) {
         Signal::Decide { .. } => {}
         Signal::Rollback => roll_back(run),
         _ if run.state.is_terminal() => {}
+        Signal::Edit { approval_id, params, by } => edit(run, *approval_id, params, by),
         Signal::Cancel => {
             run.cancel_requested = true;
             run.rollback_requested = false;
@@ -85,6 +94,19 @@ fn signalled(run: &mut Run, signal: &Signal) {
             run.message = "paused on request".into();
         }
         Signal::Resume => go_on(run, "resumed"),
+    }
+}
+
+/// Other parameters for a step that waits for an answer. It keeps its request until that is closed in the same transaction as this is left behind.
+fn edit(run: &mut Run, approval: ApprovalId, params: &serde_json::Value, by: &str) {
+    let waits = |s: &StepRun| s.approval_id == Some(approval) && s.state == StepState::AwaitingApproval;
+    let Some(index) = run.steps.iter().position(waits) else { return };
+    if let (Some(step), Some(planned)) = (run.steps.get_mut(index), run.plan.steps.get_mut(index)) {
+        step.key = edited_key(step, params);
+        planned.params = params.clone();
+        step.edited_by = Some(by.to_owned());
+        step.edited = true;
+        run.message = format!("step {}: parameters changed by {by}", step.id);
     }
 }
 
@@ -213,6 +235,8 @@ fn needs_approval(step: &mut StepRun, execution: &Execution, now: Timestamp) {
 }
 
 fn not_applied(step: &mut StepRun, retry: &RetryPolicy, error: &str, cause: retry::Cause, now: Timestamp) {
+    let cause = retry::judged(cause, step.started_at, now);
+    step.attempts = retry::counted(step.attempts, cause);
     let Some(at) = retry::next_try(retry, step.attempts, cause, now) else {
         return end(step, StepState::Failed, Some(error.to_owned()), now);
     };
@@ -234,6 +258,7 @@ fn undo_ended(step: &mut StepRun, retry: &RetryPolicy, outcome: &UndoOutcome, no
         }
         UndoOutcome::NotUndone { error, cause } => {
             step.state = StepState::Completed;
+            step.undo_attempts = retry::counted(step.undo_attempts, *cause);
             step.not_before = retry::next_try(retry, step.undo_attempts, *cause, now);
             step.error = step.not_before.is_none().then(|| format!("cannot be taken back: {error}"));
         }

@@ -46,6 +46,9 @@ pub(crate) fn decide(run: &Run, facts: &Facts<'_>) -> Next {
     if let Some(call) = unresolved(run, facts) {
         return Next::Call(call);
     }
+    if let Some(void) = superseded(run, facts) {
+        return Next::Record(void);
+    }
     if let Some(answer) = answer(run, facts) {
         return Next::Record(answer);
     }
@@ -76,6 +79,17 @@ fn unresolved(run: &Run, facts: &Facts<'_>) -> Option<Call> {
 fn asked<'a>(run: &'a Run, facts: &Facts<'a>) -> impl Iterator<Item = &'a Approval> {
     let approvals = facts.approvals;
     run.steps.iter().filter(|s| s.state == StepState::AwaitingApproval).filter_map(|s| approvals.get(&s.approval_id?))
+}
+
+/// A question about parameters that were changed since. An answer that came in between is about the old ones.
+fn superseded(run: &Run, facts: &Facts<'_>) -> Option<Transition> {
+    let edited = run.steps.iter().filter(|s| s.edited && s.state == StepState::AwaitingApproval);
+    let open = edited.filter_map(|s| Some((s, facts.approvals.get(&s.approval_id?)?))).next();
+    open.map(|(step, approval)| {
+        let why = format!("parameters were changed by {}", step.edited_by.as_deref().unwrap_or("a person"));
+        let approval = if approval.state == ApprovalState::Pending { approval::withdrawn(approval, facts.now, &why) } else { approval.clone() };
+        Transition::Superseded { approval: Box::new(approval) }
+    })
 }
 
 /// A person's answer, or that there was none in time.

@@ -246,7 +246,7 @@ impl World {
 }
 
 fn decide_signal(now: Timestamp) -> Signal {
-    let decision = ApprovalDecision { approve: true, by: "ann".into(), digest: None, comment: None };
+    let decision = ApprovalDecision { approve: true, by: "ann".into(), digest: None, comment: None, groups: Vec::new() };
     Signal::Decide { approval_id: ApprovalId::new(now), decision }
 }
 
@@ -268,7 +268,7 @@ fn preview(luck: u8) -> Preview {
     let refusal = (luck == 22).then(|| "chance".to_owned());
     let shown =
         DryRun { report: GateReport::default(), changes: vec![], digest: "d".into(), pre_state: Value::Null, server_side: true, warnings: vec![] };
-    Preview { digest: format!("d{}", luck % 2), changes: Vec::new(), asks, refusal, dry_run: Some(Box::new(shown)) }
+    Preview { digest: format!("d{}", luck % 2), changes: Vec::new(), asks, terms: Default::default(), refusal, dry_run: Some(Box::new(shown)) }
 }
 
 fn execution(outcome: ExecutionOutcome, digest: &str) -> Box<Execution> {

@@ -1,7 +1,7 @@
 //! What can happen to a run.
 
 use kubernaut_core::{
-    model::{Approval, Check, DryRun, Execution, FieldChange, GateReport, Observation, RunState, Step, Timestamp},
+    model::{Approval, ApprovalTerms, Check, DryRun, Execution, FieldChange, GateReport, Observation, RunState, Step, Timestamp},
     service::Signal,
 };
 
@@ -34,6 +34,8 @@ pub(crate) enum Transition {
     Declined { approval: Box<Approval> },
     /// The question is void because the run ends otherwise.
     Withdrawn { approval: Box<Approval> },
+    /// The question is void because the parameters were changed; the step is shown and asked about anew.
+    Superseded { approval: Box<Approval> },
     /// A try begins. Stored before the executor is called.
     Began { step: String, digest: String, dry_run: Option<Box<DryRun>> },
     /// A try ended.
@@ -85,6 +87,8 @@ pub(crate) struct Preview {
     pub(crate) changes: Vec<FieldChange>,
     /// Why a person must be asked; empty if policy agrees.
     pub(crate) asks: Vec<String>,
+    /// What agreement takes.
+    pub(crate) terms: ApprovalTerms,
     /// The check that refuses.
     pub(crate) refusal: Option<String>,
     /// The dry-run it comes from, until it is journalled.
@@ -98,6 +102,7 @@ impl Preview {
             digest: dry_run.digest.clone(),
             changes: dry_run.changes.clone(),
             asks: asks(&dry_run.report),
+            terms: dry_run.report.terms.clone().unwrap_or_default(),
             refusal: dry_run.report.refusal().map(line),
             dry_run: Some(Box::new(dry_run)),
         }
@@ -106,7 +111,8 @@ impl Preview {
     /// Of an executor that shows nothing beforehand: a person is always asked, and agrees to the request as such.
     pub(crate) fn impossible(step: &Step) -> Self {
         let asks = vec!["the executor cannot show the effect beforehand".to_owned()];
-        Self { digest: approval::request_digest(step), changes: Vec::new(), asks, refusal: None, dry_run: None }
+        let terms = ApprovalTerms::default();
+        Self { digest: approval::request_digest(step), changes: Vec::new(), asks, terms, refusal: None, dry_run: None }
     }
 
     /// Of an execution that stopped because a person must agree, or agree again.
@@ -116,7 +122,8 @@ impl Preview {
             asks.push(execution.message.clone());
         }
         let digest = if execution.digest.is_empty() { approval::request_digest(step) } else { execution.digest.clone() };
-        Self { digest, changes: execution.changes.clone(), asks, refusal: None, dry_run: None }
+        let terms = execution.report.terms.clone().unwrap_or_default();
+        Self { digest, changes: execution.changes.clone(), asks, terms, refusal: None, dry_run: None }
     }
 }
 

@@ -114,7 +114,7 @@ impl World {
     }
 
     pub(crate) async fn answer(&self, approval: &Approval, approve: bool) {
-        let decision = ApprovalDecision { approve, by: "ann".into(), digest: Some(approval.digest.clone()), comment: None };
+        let decision = ApprovalDecision { approve, by: "ann".into(), digest: Some(approval.digest.clone()), comment: None, groups: Vec::new() };
         self.engine.signal(ctx(), approval.run_id, Signal::Decide { approval_id: approval.id, decision }).await.unwrap();
     }
 

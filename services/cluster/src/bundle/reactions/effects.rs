@@ -1,9 +1,12 @@
 //! Carries out what a reaction says.
 
-use kubernaut_core::model::{Object, Timestamp, well_known};
+use kubernaut_core::{
+    glob,
+    model::{Object, Timestamp, well_known},
+};
 use serde_json::{Value, json};
 
-use super::{Effect, Target, glob};
+use super::{Effect, Target};
 use crate::bundle::store::Store;
 
 /// What the placeholders stand for.
@@ -30,7 +33,7 @@ pub(in crate::bundle) fn apply(effects: &[Effect], scope: &Scope<'_>, store: &mu
 
 fn matching(target: &Target, store: &Store) -> Vec<Object> {
     let namespace = target.namespace.as_deref().filter(|_| well_known(&target.kind).is_none_or(|k| k.namespaced));
-    let named = |o: &&Object| o.kind() == target.kind && namespace.is_none_or(|n| o.namespace() == Some(n)) && glob(&target.name, o.name());
+    let named = |o: &&Object| o.kind() == target.kind && namespace.is_none_or(|n| o.namespace() == Some(n)) && glob::matches(&target.name, o.name());
     let found: Vec<Object> = store.all().filter(named).cloned().collect();
     if found.is_empty() {
         tracing::debug!(kind = %target.kind, name = %target.name, "a reaction found no object to act on");

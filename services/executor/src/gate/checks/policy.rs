@@ -1,9 +1,12 @@
 //! Who opted in, and how far the mode lets an action go.
 
-use kubernaut_core::model::{ActionSpec, Mode, Object};
+use kubernaut_core::{
+    glob,
+    model::{ActionSpec, Mode, Object},
+};
 
 use super::super::{
-    config::{GateConfig, glob},
+    config::GateConfig,
     pass::{Purpose, Scene, Verdict},
 };
 
@@ -51,7 +54,7 @@ fn opt_in(config: &GateConfig, scene: &Scene, spec: &ActionSpec) -> Result<Strin
     if scene.namespace.as_ref().is_some_and(|n| n.label(MANAGED).is_some_and(|v| v.eq_ignore_ascii_case("true"))) {
         return Ok(format!("namespace {name} is opted in by its label"));
     }
-    if let Some(pattern) = config.managed_namespaces.iter().find(|p| glob(p, name)) {
+    if let Some(pattern) = config.managed_namespaces.iter().find(|p| glob::matches(p, name)) {
         return Ok(format!("namespace {name} is opted in by managed_namespaces {pattern}"));
     }
     Err(format!("namespace {name} is not opted in; label it {MANAGED}=true or add it to managed_namespaces"))

@@ -1,9 +1,9 @@
 //! What is never changed.
 
-use kubernaut_core::model::Object;
+use kubernaut_core::{glob, model::Object};
 
 use super::super::{
-    config::{GateConfig, glob},
+    config::GateConfig,
     pass::{Scene, Verdict},
 };
 
@@ -13,7 +13,7 @@ const CONTROL_PLANE: &[&str] = &["node-role.kubernetes.io/control-plane", "node-
 /// Refuses targets in protected namespaces, marked ones, those whose namespace or owner is marked, and control-plane nodes.
 pub(in super::super) fn protected(config: &GateConfig, scene: &Scene) -> Verdict {
     let namespace = scene.target.namespace().unwrap_or_default();
-    let listed = config.protected_namespaces.iter().map(String::as_str).chain(config.own_namespace.as_deref()).any(|p| glob(p, namespace));
+    let listed = config.protected_namespaces.iter().map(String::as_str).chain(config.own_namespace.as_deref()).any(|p| glob::matches(p, namespace));
     if listed && !namespace.is_empty() {
         return Verdict::fail(format!("namespace {namespace} is protected"));
     }
