@@ -44,11 +44,39 @@ pub enum ErrorKind {
     Refused,
     /// Stored data is not what was written.
     Corrupt,
+    /// A part that the host program supplied raised an error of its own, or answered with something else than its contract.
+    PluginFailed,
+    /// A blocking call was made on a thread that must not block; use the asynchronous form.
+    BlockingInAsync,
     /// A defect in Kubernaut.
     Internal,
 }
 
 impl ErrorKind {
+    /// All kinds.
+    pub const ALL: &'static [Self] = &[
+        Self::InvalidInput,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Unsupported,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Overloaded,
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Cancelled,
+        Self::StaleEpoch,
+        Self::LedgerInUse,
+        Self::DigestChanged,
+        Self::Refused,
+        Self::Corrupt,
+        Self::PluginFailed,
+        Self::BlockingInAsync,
+        Self::Internal,
+    ];
+
     /// The stable name used on the wire and in every binding.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -70,6 +98,8 @@ impl ErrorKind {
             Self::DigestChanged => "digest_changed",
             Self::Refused => "refused",
             Self::Corrupt => "corrupt",
+            Self::PluginFailed => "plugin_failed",
+            Self::BlockingInAsync => "blocking_in_async",
             Self::Internal => "internal",
         }
     }

@@ -127,7 +127,7 @@ impl LogQuery {
 }
 
 /// The end of a log.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogText {
     /// Text, whole lines, oldest first.
     pub text: String,
@@ -136,7 +136,7 @@ pub struct LogText {
 }
 
 /// One series of a metric.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricSeries {
     /// The query it answers.
     pub query: String,

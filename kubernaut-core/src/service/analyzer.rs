@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{CallContext, Capability, delegate};
 use crate::{
@@ -11,22 +13,26 @@ use crate::{
 };
 
 /// What is to be analysed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AnalysisRequest {
     /// The incident, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident_id: Option<IncidentId>,
     /// The alerted object.
     pub target: ObjectRef,
     /// Alerts of the incident, newest last; empty for an ad-hoc question.
+    #[serde(default)]
     pub alerts: Vec<Alert>,
     /// Environment and priority, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classification: Option<Classification>,
     /// Similar and earlier incidents.
+    #[serde(default)]
     pub history: Vec<HistoryEntry>,
 }
 
 /// A follow-up question.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatRequest {
     /// The incident it is about.
     pub incident_id: IncidentId,
@@ -37,11 +43,12 @@ pub struct ChatRequest {
 }
 
 /// Its answer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatReply {
     /// The answer.
     pub text: String,
     /// Tokens used.
+    #[serde(default)]
     pub tokens: TokenUsage,
 }
 

@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{CallContext, Capability, delegate};
 use crate::{
@@ -11,13 +13,14 @@ use crate::{
 };
 
 /// What is to be classified.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassifyRequest {
     /// The alerted object.
     pub target: ObjectRef,
     /// Severity of the alert.
     pub severity: Severity,
     /// The alert's labels.
+    #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
 

@@ -13,15 +13,20 @@ use crate::{
 };
 
 /// Which incidents to recall. Filters that are given must all match; text ranks.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct RecallQuery {
     /// Only this fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// Words to look for in alert, cause and evidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Only this category.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<Category>,
     /// At most this many; default 10, at most 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
@@ -37,13 +42,14 @@ pub struct Recalled {
 }
 
 /// How an incident ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OutcomeUpdate {
     /// The incident.
     pub incident_id: IncidentId,
     /// How it ended.
     pub outcome: Outcome,
     /// 0 to 1, from verification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effectiveness: Option<f64>,
     /// When.
     pub closed_at: Timestamp,
