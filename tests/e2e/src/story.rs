@@ -81,20 +81,21 @@ impl Story {
     /// Waits for the incident's end, approving what is asked if `approve`; panics if it ends otherwise than expected.
     pub async fn until_ended(&self, api: &Api, id: &str, expected: &str, approve: bool) -> Value {
         let mut incident = Value::Null;
-        wait_for(&format!("incident {id} to end {expected}"), Duration::from_secs(240), async || {
+        let end = Instant::now() + Duration::from_secs(240);
+        while incident["closed_at"].is_null() && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(100)).await;
             incident = api.incident(id).await;
             if approve && incident["phase"] == "awaiting_approval" {
                 api.approve(id).await;
             }
-            !incident["closed_at"].is_null()
-        })
-        .await;
-        if incident["phase"] != expected {
+        }
+        if incident["closed_at"].is_null() || incident["phase"] != expected {
             for event in api.timeline(id).await {
                 eprintln!("{} {} {}", event["at"], event["type"], event["data"]);
             }
         }
-        assert_eq!(incident["phase"], expected, "{}", incident["message"]);
+        assert_eq!(incident["phase"], expected, "incident {id} of {}: {}", self.namespace, incident["message"]);
+        assert!(!incident["closed_at"].is_null(), "incident {id} is {expected} but not closed");
         incident
     }
 
