@@ -1,113 +1,123 @@
-//! Webhook to durable acknowledgement, over HTTP, on a ledger file.
-//!
-//! Method: bench/README.md.
+//! Webhook to durable answer, over HTTP, beside Alertmanager. Method and results: bench/README.md.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{io::Result, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Parser;
-use kubernaut::{
-    Config, Error, Kubernaut, Result,
-    services::{notify::RouteConfig, storage::SqliteConfig},
+use kubernaut_bench::{
+    alerts::{Mix, Planned, plan},
+    load,
+    report::Times,
+    subject::{Store, Subject, beside},
 };
-use kubernaut_server::{serve, settings::Settings};
-use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use serde_json::Value;
 
-/// Sends alerts and measures the time to the answer.
+/// Sends alerts to one program after the other and measures the time to each answer.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Requests.
+    /// Rates in requests a second, one alert each.
+    #[arg(long, value_delimiter = ',', default_values_t = [500, 2000, 5000])]
+    rates: Vec<usize>,
+    /// Seconds of each rate.
+    #[arg(long, default_value_t = 20)]
+    seconds: usize,
+    /// Deployments that have alerted before the measurement begins.
     #[arg(long, default_value_t = 5000)]
-    requests: u64,
-    /// Alerts a request.
-    #[arg(long, default_value_t = 1)]
-    batch: u64,
-    /// Requests under way at the same time.
-    #[arg(long, default_value_t = 32)]
-    concurrency: u64,
-    /// Distinct workloads that the alerts are about; fewer than alerts gives duplicates.
-    #[arg(long, default_value_t = 5000)]
-    workloads: u64,
-    /// Bundle that stands for the cluster.
-    #[arg(long, default_value = "examples/bundles/crashing-release")]
-    bundle: PathBuf,
+    known: usize,
+    /// Requests sent as fast as the senders can, of each mix.
+    #[arg(long, default_value_t = 60_000)]
+    flat_out: usize,
+    /// Senders, each with one connection and one request under way.
+    #[arg(long, default_value_t = 64)]
+    senders: usize,
+    /// What to measure.
+    #[arg(long, value_delimiter = ',', default_values_t = ["sqlite".to_owned(), "alertmanager".to_owned()])]
+    subjects: Vec<String>,
+    /// An empty PostgreSQL database, for the subject `postgres`.
+    #[arg(long, env = "KUBERNAUT_BENCH_POSTGRES")]
+    postgres: Option<String>,
+    /// The server; by default the one built beside this program.
+    #[arg(long)]
+    kubernaut: Option<PathBuf>,
+    /// Alertmanager's program.
+    #[arg(long, default_value = "/usr/bin/prometheus-alertmanager")]
+    alertmanager: PathBuf,
+    /// Further settings of the server, as JSON.
+    #[arg(long, default_value = "{}")]
+    settings: String,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let home = tempfile::tempdir().map_err(|e| Error::internal("bench", "no temporary folder").source(e))?;
-    let mut engine = Config::default();
-    engine.cluster.bundle = Some(args.bundle.clone());
-    engine.ledger = SqliteConfig::file(home.path().join("ledger.db"));
-    // Incidents are worked on beside it, as in a real server; what is told to people goes nowhere.
-    engine.notifications.routes = vec![RouteConfig::default()];
-    let mut settings = Settings { engine, ..Settings::default() };
-    settings.http.listen = ([127, 0, 0, 1], 0).into();
-    let server = serve::start(&settings, Kubernaut::builder(settings.engine.clone())).await?;
-    let url = format!("http://{}/api/v1/alerts/alertmanager", server.address);
-    let began = Instant::now();
-    let mut latencies = load(&args, &url).await?;
-    let seconds = began.elapsed().as_secs_f64();
-    latencies.sort_unstable();
-    let at = |q: f64| latencies[((latencies.len() as f64 * q) as usize).min(latencies.len() - 1)].as_secs_f64() * 1e3;
-    let alerts = (args.requests * args.batch) as f64;
-    println!(
-        "{:.0} alerts/s  {:.0} requests/s  ms p50 {:.2} p95 {:.2} p99 {:.2} max {:.2}",
-        alerts / seconds,
-        args.requests as f64 / seconds,
-        at(0.5),
-        at(0.95),
-        at(0.99),
-        at(1.0)
-    );
-    server.stop().await
+    println!("| subject | load | alerts/s | refused | p50 ms | p99 ms | p99.9 ms | max ms | CPU µs/alert | RSS MiB |\n|---|---|---|---|---|---|---|---|---|---|");
+    for name in &args.subjects {
+        measure(&args, &start(&args, name)?).await?;
+    }
+    Ok(())
 }
 
-async fn load(args: &Args, url: &str) -> Result<Vec<Duration>> {
-    let next = Arc::new(AtomicU64::new(0));
-    let client = reqwest::Client::new();
-    let mut tasks = JoinSet::new();
-    for _ in 0..args.concurrency {
-        let (next, client, url) = (next.clone(), client.clone(), url.to_owned());
-        let (requests, batch, workloads) = (args.requests, args.batch, args.workloads);
-        tasks.spawn(async move {
-            let mut taken = Vec::new();
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= requests {
-                    return Ok(taken);
-                }
-                let body = webhook(number * batch, batch, workloads).to_string();
-                let began = Instant::now();
-                let answer = client.post(&url).header("content-type", "application/json").body(body).send().await;
-                let answer = answer.map_err(|e| Error::internal("bench", "no answer").source(e))?;
-                if !answer.status().is_success() {
-                    return Err(Error::internal("bench", format!("the server answered {}", answer.status())));
-                }
-                taken.push(began.elapsed());
-            }
-        });
+fn start(args: &Args, name: &str) -> Result<Subject> {
+    if name == "alertmanager" {
+        return Subject::alertmanager(&args.alertmanager);
     }
-    let mut all = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        all.extend(done.map_err(|e| Error::internal("bench", "a sender failed").source(e))??);
-    }
-    Ok(all)
-}
-
-fn webhook(first: u64, batch: u64, workloads: u64) -> Value {
-    let alert = |n: u64| {
-        let labels = json!({ "alertname": "KubeDeploymentReplicasMismatch", "severity": "warning", "namespace": "bench", "deployment": format!("app-{}", n % workloads) });
-        json!({ "status": "firing", "labels": labels, "annotations": {}, "startsAt": "2026-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": format!("{n:016x}") })
+    let store = match (name, &args.postgres) {
+        ("sqlite", _) => Store::Sqlite,
+        ("postgres", Some(url)) => Store::Postgres(url.clone()),
+        _ => return Err(std::io::Error::other(format!("no subject {name}; there are sqlite, postgres (with --postgres) and alertmanager"))),
     };
-    json!({ "version": "4", "groupKey": "bench", "status": "firing", "receiver": "kubernaut", "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "",
-        "alerts": (first..first + batch).map(alert).collect::<Vec<_>>() })
+    let binary = args.kubernaut.clone().map_or_else(|| beside("kubernaut"), Ok)?;
+    let more: Value = serde_json::from_str(&args.settings)?;
+    Subject::kubernaut(&binary, &store, owners(args), &more)
+}
+
+/// All Deployments that any load speaks of.
+fn owners(args: &Args) -> usize {
+    let scheduled: usize = args.rates.iter().map(|rate| (rate * args.seconds).div_ceil(5)).sum();
+    args.known + scheduled + args.flat_out.div_ceil(5) + args.flat_out
+}
+
+async fn measure(args: &Args, subject: &Subject) -> Result<()> {
+    let mut known = 0;
+    let mut next = |mix, count| {
+        let planned = plan(mix, count, known);
+        known = planned.iter().map(|a| a.owner + 1).fold(known, usize::max);
+        planned
+    };
+    let first: Vec<Vec<u8>> = next(Mix::New, args.known).chunks(100).map(|some| subject.request(some)).collect();
+    load::flat_out(subject.address, Arc::new(first), 4).await?;
+    for rate in &args.rates {
+        let requests = requests(subject, &next(Mix::Mixed, rate * args.seconds));
+        let load = load::on_schedule(subject.address, requests, *rate as f64, 512);
+        show(subject, &format!("mixed, {rate}/s"), load).await?;
+    }
+    for (mix, word) in [(Mix::Mixed, "mixed"), (Mix::New, "all new")] {
+        let requests = requests(subject, &next(mix, args.flat_out));
+        let load = load::flat_out(subject.address, requests, args.senders);
+        show(subject, &format!("{word}, {} senders", args.senders), load).await?;
+    }
+    Ok(())
+}
+
+fn requests(subject: &Subject, planned: &[Planned]) -> load::Requests {
+    Arc::new(planned.iter().map(|alert| subject.request(std::slice::from_ref(alert))).collect())
+}
+
+async fn show(subject: &Subject, what: &str, load: impl Future<Output = Result<Times>>) -> Result<()> {
+    // What the load before left to be done is not part of this one.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = subject.cpu_seconds()?;
+    let times = load.await?;
+    let cpu = (subject.cpu_seconds()? - before) * 1e6 / times.accepted().max(1) as f64;
+    println!(
+        "| {} | {what} | {:.0} | {} | {:.2} | {:.2} | {:.2} | {:.1} | {cpu:.0} | {:.0} |",
+        subject.name,
+        times.rate(),
+        times.refused,
+        times.millis(0.5),
+        times.millis(0.99),
+        times.millis(0.999),
+        times.millis(1.0),
+        subject.resident_mib()?
+    );
+    Ok(())
 }
