@@ -39,6 +39,7 @@ pub fn all() -> BTreeMap<&'static str, Value> {
         ("intent", of::<model::Intent>()),
         ("journal_entry", of::<model::JournalEntry>()),
         ("ledger_stats", of::<port::LedgerStats>()),
+        ("memory_status", of::<service::MemoryStatus>()),
         ("mode", of::<model::Mode>()),
         ("notification", of::<model::Notification>()),
         ("object_ref", of::<model::ObjectRef>()),

@@ -24,6 +24,8 @@ pub enum Capability {
     Forget,
     /// `ContextStore::outcome`.
     Outcome,
+    /// `ContextStore::scan` and `ContextStore::fetch`.
+    Scan,
     /// `ClusterRead::metrics`.
     Metrics,
 }

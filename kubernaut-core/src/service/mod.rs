@@ -13,7 +13,7 @@ pub use analyzer::{AnalysisRequest, Analyzer, ChatReply, ChatRequest};
 pub use call_context::{Actor, CallContext};
 pub use capability::Capability;
 pub use classifier::{Classifier, ClassifyRequest};
-pub use context_store::{ContextStore, OutcomeUpdate, RecallQuery, Recalled};
+pub use context_store::{ContextStore, HistoryPage, Likeness, MemoryStatus, OutcomeUpdate, RecallQuery, Recalled, ScorePart};
 pub use executor::{ExecuteRequest, Executor, UndoRequest};
 pub use notifier::{Delivery, Notifier};
 pub use workflow_engine::{RunFilter, Signal, StartRequest, WorkflowEngine};

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::{
     ErrorKind,
-    model::{Category, HistoryEntry, IncidentId, ObjectRef, Outcome, Timestamp},
-    service::{CallContext, Capability, ContextStore, OutcomeUpdate, RecallQuery, Recalled},
+    model::{Category, Environment, HistoryEntry, IncidentId, ObjectRef, Outcome, Timestamp},
+    service::{CallContext, Capability, ContextStore, HistoryPage, OutcomeUpdate, RecallQuery, Recalled},
 };
 
 /// Checks all rules. `make` gives a new, empty store.
@@ -14,6 +14,8 @@ pub async fn suite<S: ContextStore>(make: impl AsyncFn() -> S) {
     the_same_incident_replaces_its_entry(&make().await).await;
     the_same_fingerprint_scores_one(&make().await).await;
     words_rank_and_filters_filter(&make().await).await;
+    every_filter_holds(&make().await).await;
+    a_tenant_sees_its_own_incidents(&make().await).await;
     any_text_is_a_query(&make().await).await;
     history_is_of_one_resource_newest_first(&make().await).await;
     let store = make().await;
@@ -28,6 +30,14 @@ pub async fn suite<S: ContextStore>(make: impl AsyncFn() -> S) {
     } else {
         assert_eq!(store.outcome(ctx(), update(id(0))).await.unwrap_err().kind(), ErrorKind::Unsupported);
     }
+}
+
+/// The rules of [`ContextStore::scan`] and [`ContextStore::fetch`], for stores that have them. `make` gives a new, empty store.
+pub async fn scan_suite<S: ContextStore>(make: impl AsyncFn() -> S) {
+    let store = make().await;
+    assert!(store.capabilities().contains(&Capability::Scan));
+    everything_is_gone_through(&store).await;
+    entries_are_fetched_by_key(&make().await).await;
 }
 
 fn ctx() -> CallContext {
@@ -46,11 +56,13 @@ fn id(minute: i64) -> IncidentId {
 fn entry(minute: i64, fingerprint: &str, text: &str) -> HistoryEntry {
     HistoryEntry {
         incident_id: Some(id(minute)),
+        tenant: String::new(),
         fingerprint: fingerprint.into(),
         opened_at: at(minute),
         closed_at: None,
         alert_name: "PodCrashLooping".into(),
         resource: ObjectRef::new("Deployment", Some("shop"), "web"),
+        environment: None,
         category: Some(Category::OomLimitTooLow),
         cause: None,
         action: Some("rollout_restart".into()),
@@ -129,6 +141,97 @@ async fn words_rank_and_filters_filter(store: &impl ContextStore) {
     assert!(recall(store, neither).await.is_empty());
     let both = RecallQuery { fingerprint: Some("b".into()), ..text("registry") };
     assert_eq!(entries(&recall(store, both).await), [oom]);
+}
+
+async fn every_filter_holds(store: &impl ContextStore) {
+    let in_cluster = |cluster: &str, entry: HistoryEntry| HistoryEntry {
+        resource: ObjectRef { cluster: Some(cluster.into()), ..entry.resource.clone() },
+        ..entry
+    };
+    let elsewhere = HistoryEntry { resource: ObjectRef::new("Deployment", Some("billing"), "web"), ..entry(1, "a", "disk full") };
+    let staging = HistoryEntry { environment: Some(Environment::Staging), ..entry(2, "b", "disk full") };
+    let production = HistoryEntry { environment: Some(Environment::Production), ..in_cluster("east", entry(3, "c", "disk full")) };
+    let node = HistoryEntry { resource: ObjectRef::new("Node", None, "n1"), ..in_cluster("west", entry(4, "d", "disk full")) };
+    let west = in_cluster("west", entry(5, "e", "disk full of logs"));
+    let all = [elsewhere, staging, production, node, west];
+    remember(store, &all).await;
+    let queries = [
+        RecallQuery { namespace: Some("shop".into()), ..Default::default() },
+        RecallQuery { namespace: Some(String::new()), ..Default::default() },
+        RecallQuery { cluster: Some("west".into()), ..Default::default() },
+        RecallQuery { environment: Some(Environment::Production), ..Default::default() },
+        RecallQuery { since: Some(at(2)), until: Some(at(4)), ..Default::default() },
+        RecallQuery { cluster: Some("east".into()), namespace: Some("shop".into()), since: Some(at(3)), ..Default::default() },
+        RecallQuery { cluster: Some("east".into()), environment: Some(Environment::Staging), ..Default::default() },
+    ];
+    for query in queries {
+        for text in [None, Some("disk full".to_owned())] {
+            let query = RecallQuery { text, ..query.clone() };
+            let wanted: Vec<_> = all.iter().filter(|e| query.admits(e)).map(|e| e.fingerprint.clone()).collect();
+            let mut found: Vec<_> = recall(store, query.clone()).await.into_iter().map(|r| r.entry.fingerprint).collect();
+            found.sort();
+            assert_eq!(found, wanted, "{query:?}");
+        }
+    }
+}
+
+async fn a_tenant_sees_its_own_incidents(store: &impl ContextStore) {
+    let of = |tenant: &str| CallContext { tenant: tenant.into(), ..ctx() };
+    let mine = HistoryEntry { tenant: "acme".into(), ..entry(1, "f", "disk full") };
+    let pretended = HistoryEntry { tenant: "globex".into(), ..mine.clone() };
+    store.remember(of("acme"), pretended).await.unwrap();
+    assert_eq!(entries(&store.recall(of("acme"), RecallQuery::default()).await.unwrap()), std::slice::from_ref(&mine), "the context says whose it is");
+    for other in ["", "globex"] {
+        for query in [
+            RecallQuery::default(),
+            RecallQuery { text: Some("disk full".into()), ..Default::default() },
+            RecallQuery { fingerprint: Some("f".into()), ..Default::default() },
+        ] {
+            assert!(store.recall(of(other), query).await.unwrap().is_empty(), "{other:?}");
+        }
+        assert!(store.history(of(other), mine.resource.clone(), at(0)).await.unwrap().is_empty());
+        if store.capabilities().contains(&Capability::Outcome) {
+            assert_eq!(store.outcome(of(other), update(id(1))).await.unwrap_err().kind(), ErrorKind::NotFound);
+        }
+        if store.capabilities().contains(&Capability::Forget) {
+            store.forget(of(other), id(1)).await.unwrap();
+        }
+    }
+    assert_eq!(store.history(of("acme"), mine.resource.clone(), at(0)).await.unwrap(), [mine]);
+}
+
+async fn everything_is_gone_through(store: &impl ContextStore) {
+    assert_eq!(store.scan(ctx(), 0, 10).await.unwrap(), HistoryPage::default());
+    let all: Vec<_> = (0..25).map(|n| entry(n, &format!("f{n}"), "")).collect();
+    remember(store, &all).await;
+    let mut seen = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = store.scan(ctx(), after, 10).await.unwrap();
+        assert!(page.entries.len() <= 10);
+        if page.entries.is_empty() {
+            assert_eq!(page.next, after);
+            break;
+        }
+        assert!(page.next > after);
+        after = page.next;
+        seen.extend(page.entries);
+    }
+    assert_eq!(seen, all, "in the order in which they were written");
+    let again = HistoryEntry { text: "written again".into(), ..all[24].clone() };
+    remember(store, std::slice::from_ref(&again)).await;
+    assert_eq!(store.scan(ctx(), after, 10).await.unwrap().entries, [again], "what is written again comes again");
+}
+
+async fn entries_are_fetched_by_key(store: &impl ContextStore) {
+    let (one, two) = (entry(1, "f", "x"), HistoryEntry { incident_id: None, ..entry(2, "g", "y") });
+    remember(store, &[one.clone(), two.clone(), entry(3, "h", "z")]).await;
+    let mut found = store.fetch(ctx(), vec![two.key(), "i:unknown".into(), one.key()]).await.unwrap();
+    found.sort_by_key(|e| e.opened_at);
+    assert_eq!(found, [one.clone(), two]);
+    assert!(store.fetch(ctx(), Vec::new()).await.unwrap().is_empty());
+    let other = CallContext { tenant: "acme".into(), ..ctx() };
+    assert!(store.fetch(other, vec![one.key()]).await.unwrap().is_empty(), "another tenant's");
 }
 
 async fn any_text_is_a_query(store: &impl ContextStore) {

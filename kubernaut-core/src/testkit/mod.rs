@@ -13,9 +13,11 @@ pub mod classifier;
 pub mod cluster_read;
 pub mod cluster_write;
 pub mod context_store;
+pub mod embedder;
 pub mod executor;
 pub mod ledger;
 pub mod notifier;
+pub mod vector_index;
 pub mod workflow_engine;
 
 pub use cluster_fixture::{ClusterFixture, FIXTURE_LOG_LINES, FIXTURE_SECRET};

@@ -33,5 +33,7 @@ async fn ledger_in_memory() {
 
 #[tokio::test]
 async fn memory_of_incidents() {
-    testkit::context_store::suite(async || SqliteLedger::open(SqliteConfig::memory(), Arc::new(SystemClock)).await.unwrap().context_store()).await;
+    let make = async || SqliteLedger::open(SqliteConfig::memory(), Arc::new(SystemClock)).await.unwrap().context_store();
+    testkit::context_store::suite(make).await;
+    testkit::context_store::scan_suite(make).await;
 }

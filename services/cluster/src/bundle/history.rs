@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kubernaut_core::{
     Result,
-    model::{Category, HistoryEntry, ObjectRef, Outcome, Timestamp},
+    model::{Category, Environment, HistoryEntry, ObjectRef, Outcome, Timestamp},
 };
 use serde_json::{Value, json};
 
@@ -29,11 +29,13 @@ fn entry(value: &Value) -> Result<HistoryEntry, &'static str> {
     let category = text(&["/category", "/root_cause/category"]);
     let mut entry = HistoryEntry {
         incident_id: value["incident_id"].as_str().and_then(|id| id.parse().ok()),
+        tenant: String::new(),
         fingerprint: text(&["/fingerprint"]).unwrap_or_default(),
         opened_at: time("opened_at").or(closed_at).ok_or("opened_at")?,
         closed_at,
         alert_name: text(&["/alert_name", "/alertname"]).unwrap_or_default(),
         resource: reference(&value["resource"]).ok_or("resource")?,
+        environment: text(&["/environment"]).and_then(|e| Environment::from_token(&e)),
         category: category.as_deref().and_then(|c| c.parse::<Category>().ok()),
         cause: [&value["cause"], &value["root_cause"]["object"]].into_iter().find_map(reference),
         action: text(&["/action"]),

@@ -12,11 +12,13 @@ fn at(second: i64) -> Timestamp {
 fn entry(ago: i64, outcome: Outcome) -> HistoryEntry {
     HistoryEntry {
         incident_id: None,
+        tenant: String::new(),
         fingerprint: String::new(),
         opened_at: at(NOW - ago - 10),
         closed_at: Some(at(NOW - ago)),
         alert_name: String::new(),
         resource: ObjectRef::new("Deployment", Some("shop"), "web"),
+        environment: None,
         category: None,
         cause: None,
         action: Some("rollout_restart".into()),

@@ -1,6 +1,6 @@
 //! The end of an incident: what is remembered and who is told. Pure.
 
-use kubernaut_core::model::{HistoryEntry, Incident, Notification, NotificationId, NotificationKind, Phase, Run, Timestamp, veil};
+use kubernaut_core::model::{Environment, HistoryEntry, Incident, Notification, NotificationId, NotificationKind, Phase, Run, Timestamp, veil};
 use serde_json::{Value, json};
 
 use super::{executing::untouched, previews::Preview, text};
@@ -19,11 +19,13 @@ pub(super) fn entry(incident: &Incident, run: Option<&Run>, now: Timestamp) -> H
     let done = run.filter(|r| !untouched(r)).and_then(|r| r.plan.steps.first());
     HistoryEntry {
         incident_id: Some(incident.id),
+        tenant: incident.tenant.clone(),
         fingerprint: incident.fingerprint.clone(),
         opened_at: incident.opened_at,
         closed_at: Some(incident.closed_at.unwrap_or(now)),
         alert_name: incident.alert_name.clone(),
         resource: incident.owner.clone(),
+        environment: incident.classification.as_ref().map(|c| c.environment.value).filter(|e| *e != Environment::Unknown),
         category: cause.map(|c| c.category),
         cause: cause.map(|c| c.object.clone()),
         action: done.map(|s| s.action.clone()),

@@ -1,7 +1,8 @@
 -- What is remembered of incidents, searched by fingerprint, resource and words.
 
 CREATE TABLE memory (
-    seq            INTEGER PRIMARY KEY,
+    -- never used twice, so that whoever goes through the entries by it misses none
+    seq            INTEGER PRIMARY KEY AUTOINCREMENT,
     key            TEXT NOT NULL UNIQUE,
     incident_id    TEXT,
     fingerprint    TEXT NOT NULL,

@@ -9,7 +9,6 @@ use kubernaut_core::{
     model::{HistoryEntry, ObjectRef, Timestamp},
     service::Recalled,
 };
-use sha2::{Digest, Sha256};
 
 /// Most words of a query that are looked at.
 const MAX_WORDS: usize = 64;
@@ -88,28 +87,20 @@ pub(crate) fn searched_text(entry: &HistoryEntry) -> String {
 /// One candidate with its score; `None` if a query by words does not touch it.
 pub(crate) fn recalled(entry: HistoryEntry, same_fingerprint: bool, query: Option<&WordQuery>) -> Option<Recalled> {
     if same_fingerprint {
-        return Some(Recalled { entry, score: 1.0, why: "same fingerprint".to_owned() });
+        return Some(Recalled { entry, score: 1.0, why: "same fingerprint".to_owned(), parts: Vec::new() });
     }
     let Some(query) = query else {
-        return Some(Recalled { entry, score: 0.0, why: "recent".to_owned() });
+        return Some(Recalled { entry, score: 0.0, why: "recent".to_owned(), parts: Vec::new() });
     };
     let (score, words) = query.score(&searched_text(&entry));
     let named: Vec<&str> = words.into_iter().take(MAX_NAMED).collect();
     let why = format!("words: {}", named.join(", "));
-    (score > 0.0).then_some(Recalled { entry, score, why })
+    (score > 0.0).then_some(Recalled { entry, score, why, parts: Vec::new() })
 }
 
 /// Best first, then newest.
 pub(crate) fn order(a: &Recalled, b: &Recalled) -> Ordering {
     b.score.total_cmp(&a.score).then_with(|| b.entry.opened_at.cmp(&a.entry.opened_at))
-}
-
-/// What makes an entry the same as one before: its incident, else its whole content.
-pub(crate) fn entry_key(entry: &HistoryEntry, doc: &str) -> String {
-    match entry.incident_id {
-        Some(id) => format!("i:{id}"),
-        None => format!("c:{}", hex::encode(Sha256::digest(doc.as_bytes()))),
-    }
 }
 
 /// When an entry was last active: its end, else its beginning.
