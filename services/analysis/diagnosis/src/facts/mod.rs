@@ -10,7 +10,6 @@ pub(crate) mod metric;
 pub(crate) mod netpol;
 pub(crate) mod owner;
 pub(crate) mod pod;
-pub(crate) mod quantity;
 pub(crate) mod rbac;
 pub(crate) mod refs;
 pub(crate) mod revision;
@@ -19,6 +18,8 @@ pub(crate) mod service;
 pub(crate) mod store;
 pub(crate) mod text;
 pub(crate) mod workload;
+
+pub(crate) use kubernaut_core::model::quantity;
 
 use kubernaut_core::{
     model::{HistoryEntry, ObjectRef, Timestamp},

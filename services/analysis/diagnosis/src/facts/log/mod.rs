@@ -1,19 +1,20 @@
 //! Container logs: lines that say what went wrong, with what they name. Text is data: it never names an action.
 
+mod clock;
 mod host;
+mod plain;
 mod signature;
 mod words;
 
 use std::collections::BTreeMap;
 
 use kubernaut_core::model::Timestamp;
-use regex::Regex;
-use std::sync::LazyLock;
 
 pub(crate) use host::{Host, hosts_in};
 pub(crate) use signature::{Sign, Signature};
 
 use super::text::short;
+use clock::time_of;
 
 /// The logs of one container.
 #[derive(Debug, Clone, Default)]
@@ -94,42 +95,34 @@ impl ContainerLog {
     }
 
     fn scan_text(&mut self, text: &str, hits: &mut Vec<Hit>) {
-        let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-        if let Some(last) = lines.last() {
+        let all: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+        if let Some(last) = all.last() {
             self.last_line = Some(short(last, 300));
         }
-        let from = lines.len().saturating_sub(500);
-        for (i, line) in lines.iter().enumerate().skip(from) {
+        let from = all.len().saturating_sub(500);
+        // The time is read from the line as it stands: it may be in any field.
+        let raw = &all[from..];
+        let lines: Vec<_> = raw.iter().map(|l| plain::plain(l)).collect();
+        for (i, line) in lines.iter().enumerate() {
+            let line = line.as_ref();
             if let Some(port) = host::listen_port(line)
                 && !self.listens.contains(&port)
             {
                 self.listens.push(port);
             }
             if signature::is_server_error(line) && self.server_errors.len() < 200 {
-                self.server_errors.push((time_of(line), short(line, 300)));
+                self.server_errors.push((time_of(raw[i]), short(line, 300)));
             }
             for sign in signature::recognise(line) {
                 let mut hosts = if sign.names_a_host() { hosts_in(line) } else { Vec::new() };
                 if hosts.is_empty() && sign.names_a_host() {
                     hosts = lines[i.saturating_sub(3)..i].iter().rev().flat_map(|l| hosts_in(l)).collect();
                 }
-                let at = time_of(line).or_else(|| lines[i.saturating_sub(4)..i].iter().rev().find_map(|l| time_of(l)));
+                let at = time_of(raw[i]).or_else(|| raw[i.saturating_sub(4)..i].iter().rev().find_map(|l| time_of(l)));
                 hits.push(Hit { sign, line: short(line, 300), at, hosts, from_end: lines.len() - 1 - i });
             }
         }
     }
-}
-
-static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(\d{4})[-/](\d{2})[-/](\d{2})[T ](\d{2}:\d{2}:\d{2})").ok());
-
-/// The time near the start of a line, taken as UTC.
-pub(crate) fn time_of(line: &str) -> Option<Timestamp> {
-    let mut end = line.len().min(120);
-    while !line.is_char_boundary(end) {
-        end -= 1;
-    }
-    let found = TIME.as_ref()?.captures(&line[..end])?;
-    format!("{}-{}-{}T{}Z", &found[1], &found[2], &found[3], &found[4]).parse().ok()
 }
 
 #[cfg(test)]
@@ -148,16 +141,6 @@ mod tests {
         let hit = &log.hits()[0];
         assert_eq!(hit.hosts[0].name, "cache-main");
         assert_eq!(hit.hosts[0].port, Some(6379));
-    }
-
-    #[test]
-    fn times_of_common_formats_are_read() {
-        for line in
-            ["2026-06-04T12:57:28.110Z INFO x", "2026/06/04 12:57:28 [emerg] x", "2026-06-04 12:57:28,000 ERROR", "{\"ts\":\"2026-06-04T12:57:28Z\"}"]
-        {
-            assert_eq!(time_of(line).unwrap().to_string(), "2026-06-04T12:57:28Z");
-        }
-        assert!(time_of("no time here").is_none());
     }
 
     #[test]
