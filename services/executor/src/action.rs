@@ -27,6 +27,8 @@ pub(crate) enum Effect {
     Autoscaler,
     /// A node stops taking pods.
     NodeClose,
+    /// A node stops taking pods, and those on it go elsewhere.
+    NodeDrain,
     /// A node takes pods again.
     NodeOpen,
     /// A label of a node changes.
@@ -37,6 +39,8 @@ pub(crate) enum Effect {
     Config,
     /// Declared fields of another object change; no pod is taken down by it.
     Settings,
+    /// The source that the object is kept by changes: a release, or files in a repository.
+    Source,
     /// What is opened, weakened or final enough that a person is asked each time.
     Consult,
     /// An action of another executor; nothing is known of its effect.

@@ -3,7 +3,6 @@
 //! - [`registry`]: the actions, with parameters as JSON Schema, risk, preconditions and rights.
 //! - [`KubeExecutor`]: carries them out through the cluster ports, live or recorded.
 //! - [`GatedExecutor`]: all checks, approval, lock and journal around any [`Executor`](kubernaut_core::service::Executor).
-//! - [`quantity`]: Kubernetes quantities as whole numbers.
 //!
 //! # Composition
 //!
@@ -27,10 +26,11 @@ mod effect;
 mod gate;
 mod kube;
 mod marks;
-pub mod quantity;
 mod registry;
 
-pub use gate::{Freeze, GateConfig, GateParts, GatedExecutor, SourceRule, Window};
+pub use gate::{
+    EnvironmentRule, Freeze, GateConfig, GateParts, GatedExecutor, Holidays, PolicyConfig, SourceRule, StopFence, StoppableWrite, Window,
+};
 pub use kube::KubeExecutor;
 pub use marks::{FIELD_MANAGER, LAST_ACTION, RECENT_ACTIONS};
 pub use registry::{find_spec, registry};

@@ -2,7 +2,7 @@
 
 use kubernaut_core::{
     Result,
-    model::{Object, Precondition, Reversibility, Risk},
+    model::{Object, Precondition, Reversibility, Risk, quantity},
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
@@ -12,7 +12,6 @@ use super::resources::Quantity;
 use crate::{
     action::{Action, Current, Effect, Read, Write, condition, typed},
     edit::Edit,
-    quantity,
 };
 
 /// A volume never shrinks again, so a slip of the pen stays.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kubernaut_core::{
     Result,
-    model::{Precondition, Reversibility, Risk},
+    model::{Precondition, Reversibility, Risk, quantity},
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
@@ -14,7 +14,6 @@ use super::resources::Quantity;
 use crate::{
     action::{Action, Current, Effect, Write, condition, typed},
     edit::{Edit, escape},
-    quantity,
 };
 
 /// More at once is for a person to plan.
@@ -49,7 +48,7 @@ pub(super) static INCREASE_QUOTA: Action = Action {
 };
 
 fn amount(resource: &str, text: &str) -> Result<u64> {
-    if resource.ends_with("cpu") { quantity::millicpu(text) } else { quantity::bytes(text) }
+    quantity::amount(resource, text)
 }
 
 /// The bound now, as text.

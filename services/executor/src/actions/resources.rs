@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use kubernaut_core::{
     Result,
-    model::{Precondition, Reversibility, Risk},
+    model::{Precondition, Reversibility, Risk, quantity},
     port::PatchKind,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
@@ -14,7 +14,6 @@ use serde_json::{Map, Value, json};
 use super::container::choose;
 use crate::{
     action::{Action, Current, Effect, Read, Write, bad_params, condition, typed},
-    quantity,
 };
 
 /// A higher value is more likely a slip of the pen than a need.

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use kubernaut_core::{
     Error, ErrorKind, Result,
-    model::{DryRun, Execution, ExecutionOutcome, Intent, IntentState, ObjectRef, Observation, uuid_at},
+    model::{Approval, DryRun, Execution, ExecutionOutcome, Intent, IntentState, ObjectRef, Observation, uuid_at},
     service::{CallContext, ExecuteRequest},
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    GatedExecutor,
+    GatedExecutor, approve,
     lock::Lock,
-    pass::{Pass, Verdict},
+    pass::{Pass, Purpose, Verdict},
+    stop,
 };
 use kubernaut_core::model::veil;
 
@@ -21,11 +22,18 @@ use kubernaut_core::model::veil;
 const SETTLE: Duration = Duration::from_secs(10);
 
 impl GatedExecutor {
-    pub(super) async fn commit(&self, ctx: &CallContext, request: &ExecuteRequest, pass: Pass, dry: DryRun) -> Result<Execution> {
+    pub(super) async fn commit(
+        &self,
+        ctx: &CallContext,
+        request: &ExecuteRequest,
+        pass: Pass,
+        dry: DryRun,
+        approval: Option<Approval>,
+    ) -> Result<Execution> {
         let lock = self.lock(ctx, &pass).await?;
         // The lock must outlive all that happens under it.
         let ctx = ctx.clone().with_timeout(Duration::from_secs(self.config.lock_ttl_s.max(10) * 3 / 4));
-        let done = self.locked(&ctx, request, pass, dry).await;
+        let done = self.locked(&ctx, request, pass, dry, approval).await;
         lock.release().await;
         done
     }
@@ -42,43 +50,45 @@ impl GatedExecutor {
     }
 
     /// Unique per call: two calls with one key must not both hold the lock.
-    fn holder(&self, pass: &Pass) -> String {
+    pub(super) fn holder(&self, pass: &Pass) -> String {
         format!("{}#{}", pass.request.key, uuid_at(self.parts.clock.now()))
     }
 
-    async fn locked(&self, ctx: &CallContext, request: &ExecuteRequest, mut pass: Pass, dry: DryRun) -> Result<Execution> {
+    async fn locked(&self, ctx: &CallContext, request: &ExecuteRequest, mut pass: Pass, dry: DryRun, approval: Option<Approval>) -> Result<Execution> {
         pass.add("lock", Verdict::pass("the target is locked"));
         // Another call with this key may have acted while this one waited.
         if let Some(done) = self.replay(ctx, &pass.request, request.incident_id).await? {
             return Ok(done);
         }
-        if let Some(reason) = self.parts.ledger.stopped(ctx.clone()).await? {
-            pass.add("unchanged", Verdict::fail(format!("all acting is stopped: {reason}")));
+        let (mut again, _) = self.inspect(ctx, &pass.request, Purpose::Act).await?;
+        if let Some(check) = again.report.refusal() {
+            pass.add("unchanged", Verdict::fail(format!("{} by now: {}", check.name, check.text)));
             return self.refuse(ctx, request.incident_id, pass).await;
         }
-        if !self.is_same_object(ctx, &pass).await? {
-            pass.add("unchanged", Verdict::fail("the target is gone or another object now"));
-            return self.refuse(ctx, request.incident_id, pass).await;
-        }
-        let Some(again) = self.show_again(ctx, &mut pass).await? else { return self.refuse(ctx, request.incident_id, pass).await };
-        if again.digest != dry.digest {
-            let text = format!("the effect changed since the checks: digest {}, not {}", again.digest, dry.digest);
+        let Some(shown) = self.show_again(ctx, &mut pass).await? else { return self.refuse(ctx, request.incident_id, pass).await };
+        if shown.digest != dry.digest {
+            let text = format!("the effect changed since the checks: digest {}, not {}", shown.digest, dry.digest);
             pass.add("unchanged", Verdict::ask(text.clone()));
-            return self.end(ctx, request.incident_id, pass, again, ExecutionOutcome::NeedsApproval, text).await;
+            pass.terms = again.terms;
+            pass.tell_terms();
+            return self.end(ctx, request.incident_id, pass, shown, ExecutionOutcome::NeedsApproval, text).await;
         }
-        pass.add("unchanged", Verdict::pass(format!("uid and digest {} are unchanged", again.digest)));
-        let slot = self.slot(ctx, &pass).await?;
-        let done = self.act(ctx, request, &pass, &again).await;
-        match (slot, &done) {
-            (Some(slot), Ok(execution)) if execution.outcome == ExecutionOutcome::Applied => slot.leave(),
-            (Some(slot), _) => slot.release().await,
-            (None, _) => {}
+        if let Some(why) = approve::missing(&mut again, request, &shown, approval.as_ref()) {
+            pass.add("unchanged", Verdict::ask(format!("asked for by now: {why}")));
+            pass.terms = again.terms;
+            pass.tell_terms();
+            return self.end(ctx, request.incident_id, pass, shown, ExecutionOutcome::NeedsApproval, why).await;
+        }
+        pass.add("unchanged", Verdict::pass(format!("every check says the same, and uid and digest {} are unchanged", shown.digest)));
+        pass.reserve = again.reserve;
+        let places = self.reserve(ctx, &pass).await?;
+        let done = self.act(ctx, request, &pass, &shown).await;
+        match &done {
+            Ok(execution) if execution.outcome == ExecutionOutcome::Applied => places.leave(),
+            Err(error) if error.is_transient() => places.leave(),
+            _ => places.release().await,
         }
         done
-    }
-
-    pub(super) async fn is_same_object(&self, ctx: &CallContext, pass: &Pass) -> Result<bool> {
-        Ok(self.parts.read.get(ctx.clone(), pass.request.target.clone()).await?.is_some())
     }
 
     /// The dry-run once more; `None` if it refused. It is recorded only where it did.
@@ -93,28 +103,15 @@ impl GatedExecutor {
         Ok(shown)
     }
 
-    /// One of the places for actions under way in a namespace. It is left to its time after acting: pods take a while to settle.
-    async fn slot(&self, ctx: &CallContext, pass: &Pass) -> Result<Option<Lock>> {
-        let target = &pass.request.target;
-        let space = target.namespace.clone().unwrap_or_else(|| target.kind.clone());
-        let ttl = Duration::from_secs(self.config.settle_s);
-        if self.config.max_actions_per_namespace == 0 || ttl.is_zero() {
-            return Ok(None);
-        }
-        for place in 0..self.config.max_actions_per_namespace {
-            let name = format!("action-slot:{}:{space}:{place}", self.cluster_id(ctx).await?);
-            if let Some(lock) = Lock::take(&self.parts.ledger, ctx, name, self.holder(pass), ttl).await? {
-                return Ok(Some(lock));
-            }
-        }
-        let text = format!("{} actions in {space} within the last {} s; try again", self.config.max_actions_per_namespace, self.config.settle_s);
-        Err(Error::new(ErrorKind::Overloaded, "gate.blast_radius", text).retry_after(ttl))
-    }
-
     async fn act(&self, ctx: &CallContext, request: &ExecuteRequest, pass: &Pass, dry: &DryRun) -> Result<Execution> {
         self.record_gate(ctx, request.incident_id, pass, "acting", &dry.digest).await?;
         let planned = planned(pass, dry);
         self.open(ctx, request, pass, &planned).await?;
+        // The last look before the executor is called; what it writes through a `StoppableWrite` is looked at once more, write by write.
+        if let Some(reason) = self.parts.ledger.stopped(ctx.clone()).await? {
+            self.parts.ledger.close_intent(ctx.clone(), pass.request.key.clone(), IntentState::Abandoned, None).await?;
+            return Err(stop::stopped(&reason));
+        }
         let inner = ExecuteRequest { request: pass.request.clone(), approved_digest: Some(dry.digest.clone()), ..request.clone() };
         let done = self.inner.execute(ctx.clone(), inner).await;
         // What was done is written down even if the caller's time is over.

@@ -1,9 +1,15 @@
 //! What the gate allows. The default allows nothing: no namespace is managed.
 
-use jiff::tz::TimeZone;
-use kubernaut_core::{Error, Result, model::Timestamp};
+use std::path::PathBuf;
+
+use kubernaut_core::{
+    Error, Result, glob,
+    model::{ActionSpec, ApprovalTerms, Environment, Risk},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::calendar::{Freeze, Holidays, Window, applies};
 
 const OPERATION: &str = "executor.gate_config";
 
@@ -19,37 +25,62 @@ pub enum SourceRule {
     Allow,
 }
 
-/// Hours in which actions are allowed.
+/// A rule for environments. Every rule that matches counts, the strictest first; none of them opens what another check closes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Window {
-    /// Days of the week (`mon` … `sun`); all where empty. Default: all.
-    pub days: Vec<String>,
-    /// From this time of day, `HH:MM`. Default `00:00`.
-    pub from: String,
-    /// Until before this time of day, `HH:MM` up to `24:00`; earlier than `from` means past midnight. Default `24:00`.
-    pub to: String,
-    /// Time zone by its IANA name. Default `UTC`.
-    pub timezone: String,
+pub struct EnvironmentRule {
+    /// Environments that it is about; all where empty. One that is not known counts as production. Default: all.
+    pub environments: Vec<Environment>,
+    /// Names of actions, canonical ones; `*` stands for any text; all where empty. Default: all.
+    pub actions: Vec<String>,
+    /// Families of actions; all where empty. Default: all.
+    pub families: Vec<String>,
+    /// From this risk on. Default `none`: all.
+    pub from_risk: Risk,
+    /// What it says. Default: ask.
+    pub rule: SourceRule,
+    /// What agreement takes, where a person is asked. Default: one person.
+    pub approval: ApprovalTerms,
 }
 
-impl Default for Window {
+impl Default for EnvironmentRule {
     fn default() -> Self {
-        Self { days: Vec::new(), from: "00:00".into(), to: "24:00".into(), timezone: "UTC".into() }
+        Self {
+            environments: Vec::new(),
+            actions: Vec::new(),
+            families: Vec::new(),
+            from_risk: Risk::None,
+            rule: SourceRule::Ask,
+            approval: ApprovalTerms::default(),
+        }
     }
 }
 
-/// A time in which nothing may be changed.
+impl EnvironmentRule {
+    /// Whether it is about this action there.
+    pub(super) fn is_about(&self, spec: &ActionSpec, environment: Environment) -> bool {
+        applies(&self.environments, environment)
+            && spec.risk >= self.from_risk
+            && (self.families.is_empty() || self.families.contains(&spec.family))
+            && (self.actions.is_empty() || self.actions.iter().any(|pattern| glob::matches(pattern, &spec.name)))
+    }
+}
+
+/// Policies in Rego.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Freeze {
-    /// From.
-    pub from: Timestamp,
-    /// Until before.
-    pub until: Timestamp,
-    /// Why.
-    #[serde(default)]
-    pub reason: String,
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// Folder with `*.rego` files of the package `kubernaut.gate` and, where they need it, one `data.json`. Read anew whenever their content
+    /// changes. Default: none.
+    pub dir: Option<PathBuf>,
+    /// Milliseconds that all policies together get for one answer. Default: 500.
+    pub timeout_ms: u64,
+}
+
+impl Default for PolicyConfig {
+    fn default() -> Self {
+        Self { dir: None, timeout_ms: 500 }
+    }
 }
 
 /// Settings of the gate.
@@ -61,6 +92,9 @@ pub struct GateConfig {
     pub managed_namespaces: Vec<String>,
     /// Namespaces in which nothing is ever changed; `*` stands for any text. Default: `kube-system`, `kube-public`, `kube-node-lease`.
     pub protected_namespaces: Vec<String>,
+    /// Labels or annotations that protect what carries them, as `key` or `key=value`, beside `kubernaut.ai/protected=true`. What Kubernaut itself
+    /// consists of (`app.kubernetes.io/part-of` or `app.kubernetes.io/name` is `kubernaut`) is always protected. Default: none.
+    pub protected_labels: Vec<String>,
     /// The namespace that Kubernaut itself runs in; protected as well. Default: none.
     pub own_namespace: Option<String>,
     /// Whether nodes may be changed (cordon, uncordon, taints). Default: false.
@@ -77,6 +111,12 @@ pub struct GateConfig {
     pub max_growth_factor: u32,
     /// At most this many nodes may be cordoned at once, those cordoned by others included. Default: 1.
     pub max_cordoned_nodes: u32,
+    /// A drain is refused unless this share of what the other nodes offer stays free afterwards, of processor time and of memory. Default: 10.
+    pub min_free_percent: u32,
+    /// At most this many namespaces are changed within `settle_s`; 0 for no limit. Default: 5.
+    pub max_namespaces: u32,
+    /// At most this many actions in the whole cluster within `settle_s`; 0 for no limit. Default: 20.
+    pub max_actions: u32,
     /// At most this many actions per namespace (and for all nodes together) within `settle_s`; 0 for no limit. Default: 5.
     pub max_actions_per_namespace: u32,
     /// Seconds for which an action counts as under way. Default: 30.
@@ -85,6 +125,14 @@ pub struct GateConfig {
     pub windows: Vec<Window>,
     /// Nothing is changed in these times. Default: none.
     pub freezes: Vec<Freeze>,
+    /// Days on which nothing is changed. Default: none.
+    pub holidays: Vec<Holidays>,
+    /// Rules for environments. Default: none.
+    pub rules: Vec<EnvironmentRule>,
+    /// What agreement takes wherever a person is asked. Default: one person who did not ask for it.
+    pub approval: ApprovalTerms,
+    /// Policies in Rego. Default: none.
+    pub policy: PolicyConfig,
     /// Seconds after which the lock of a crashed process on a target ends; also bounds the time of one action. At least 10. Default: 60.
     pub lock_ttl_s: u64,
 }
@@ -94,6 +142,7 @@ impl Default for GateConfig {
         Self {
             managed_namespaces: Vec::new(),
             protected_namespaces: ["kube-system", "kube-public", "kube-node-lease"].map(str::to_owned).to_vec(),
+            protected_labels: Vec::new(),
             own_namespace: None,
             allow_node_actions: false,
             enabled_families: Vec::new(),
@@ -102,10 +151,17 @@ impl Default for GateConfig {
             max_unavailable_percent: 50,
             max_growth_factor: 4,
             max_cordoned_nodes: 1,
+            min_free_percent: 10,
+            max_namespaces: 5,
+            max_actions: 20,
             max_actions_per_namespace: 5,
             settle_s: 30,
             windows: Vec::new(),
             freezes: Vec::new(),
+            holidays: Vec::new(),
+            rules: Vec::new(),
+            approval: ApprovalTerms::default(),
+            policy: PolicyConfig::default(),
             lock_ttl_s: 60,
         }
     }
@@ -120,6 +176,15 @@ impl GateConfig {
         for window in &self.windows {
             window.hours()?;
         }
+        for holidays in &self.holidays {
+            holidays.on(jiff::Timestamp::UNIX_EPOCH)?;
+        }
+        if self.policy.dir.is_some() && !cfg!(feature = "policy") {
+            return Err(Error::invalid(OPERATION, "policy.dir is set, but this build has no policies; build with the feature `policy`"));
+        }
+        if self.policy.dir.is_some() && self.policy.timeout_ms == 0 {
+            return Err(Error::invalid(OPERATION, "policy.timeout_ms must be at least 1"));
+        }
         if self.lock_ttl_s < 10 {
             return Err(Error::invalid(OPERATION, "lock_ttl_s must be at least 10").with("value", self.lock_ttl_s));
         }
@@ -130,75 +195,9 @@ impl GateConfig {
     }
 }
 
-/// A window, read.
-pub(super) struct Hours {
-    days: Vec<usize>,
-    from: u32,
-    to: u32,
-    zone: TimeZone,
-}
-
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-
-impl Window {
-    pub(super) fn hours(&self) -> Result<Hours> {
-        let zone =
-            TimeZone::get(&self.timezone).map_err(|e| Error::invalid(OPERATION, "unknown time zone").with("value", &self.timezone).source(e))?;
-        let day = |name: &String| {
-            let found = DAYS.iter().position(|d| *d == name.to_ascii_lowercase());
-            found.ok_or_else(|| Error::invalid(OPERATION, format!("not a day, expected one of {}", DAYS.join(", "))).with("value", name))
-        };
-        Ok(Hours { days: self.days.iter().map(day).collect::<Result<_>>()?, from: minutes(&self.from)?, to: minutes(&self.to)?, zone })
-    }
-}
-
-impl Hours {
-    /// Whether that time is within. A window past midnight belongs to the day it begins on.
-    pub(super) fn contains(&self, at: Timestamp) -> bool {
-        let local = at.to_zoned(self.zone.clone());
-        let day = usize::try_from(local.weekday().to_monday_zero_offset()).unwrap_or(0);
-        let minute = u32::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or(0);
-        let on = |day: usize| self.days.is_empty() || self.days.contains(&day);
-        if self.from < self.to {
-            return on(day) && (self.from..self.to).contains(&minute);
-        }
-        (on(day) && minute >= self.from) || (on((day + 6) % 7) && minute < self.to)
-    }
-}
-
-fn minutes(text: &str) -> Result<u32> {
-    let read = || {
-        let (hours, minutes) = text.split_once(':')?;
-        let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
-        let total = hours * 60 + minutes;
-        (hours <= 24 && minutes < 60 && total <= 24 * 60).then_some(total)
-    };
-    read().ok_or_else(|| Error::invalid(OPERATION, "not a time of day, expected HH:MM").with("value", text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn within(window: &Window, at: &str) -> bool {
-        window.hours().unwrap().contains(at.parse().unwrap())
-    }
-
-    #[test]
-    fn a_window_past_midnight_belongs_to_the_day_it_begins_on() {
-        let night = Window { days: vec!["Fri".into()], from: "22:00".into(), to: "02:00".into(), ..Window::default() };
-        assert!(within(&night, "2026-06-05T23:00:00Z"), "friday night");
-        assert!(within(&night, "2026-06-06T01:59:00Z"), "the same night");
-        assert!(!within(&night, "2026-06-06T02:00:00Z"));
-        assert!(!within(&night, "2026-06-05T01:00:00Z"), "thursday night");
-    }
-
-    #[test]
-    fn a_window_follows_its_time_zone() {
-        let office = Window { from: "09:00".into(), to: "17:00".into(), timezone: "America/New_York".into(), ..Window::default() };
-        assert!(!within(&office, "2026-06-05T12:59:00Z"));
-        assert!(within(&office, "2026-06-05T13:00:00Z"));
-    }
 
     #[test]
     fn faults_of_windows_and_freezes_are_named() {

@@ -15,7 +15,7 @@ use super::{
 use crate::action::Effect;
 
 /// Checks that a record-only action does not need.
-const SKIPPED_FOR_RECORD: &[&str] = &["rights", "identity", "protected", "ownership", "preconditions", "blast_radius", "window", "policy"];
+const SKIPPED_FOR_RECORD: &[&str] = &["rights", "identity", "protected", "ownership", "preconditions", "blast_radius", "window", "environment", "policy", "rego"];
 
 /// Records a check and returns the pass as it stands if it refused.
 macro_rules! step {
@@ -55,11 +55,25 @@ impl GatedExecutor {
         step!(pass, "ownership", checks::ownership(&self.config, &scene, pass.effect));
         step!(pass, "preconditions", self.demand(ctx, &pass).await?);
         let load = self.load(ctx, &pass, &scene).await?;
-        let blast = Blast { config: &self.config, scene: &scene, spec: &spec, effect: pass.effect, params: &pass.request.params };
+        let params = pass.request.params.clone();
+        let blast = Blast { config: &self.config, scene: &scene, spec: &spec, effect: pass.effect, params: &params };
         step!(pass, "blast_radius", checks::blast_radius(&blast, &load, purpose));
-        step!(pass, "window", checks::window(&self.config, self.parts.clock.now(), purpose));
+        pass.reserve.extend(checks::reservation(&blast));
+        let environment = checks::environment(&scene);
+        step!(pass, "window", checks::window(&self.config, environment, self.parts.clock.now(), purpose));
+        let (verdict, terms) = checks::rules(&self.config, &spec, environment, purpose);
+        pass.terms = terms;
+        step!(pass, "environment", verdict);
         let stopped = self.parts.ledger.stopped(ctx.clone()).await?;
         step!(pass, "policy", checks::policy(&self.config, &scene, &spec, stopped, ctx.mode.min(self.mode), purpose));
+        #[cfg(feature = "policy")]
+        if let Some(policies) = &self.policies {
+            let input = input(ctx, &pass, &spec, &scene, environment, self.parts.clock.now());
+            let (verdict, terms) = policies.judge(input).await;
+            pass.terms = terms.map_or_else(|| pass.terms.clone(), |terms| pass.terms.and(&terms));
+            step!(pass, "rego", verdict);
+        }
+        pass.tell_terms();
         Ok((pass, Some(scene)))
     }
 
@@ -135,6 +149,7 @@ impl GatedExecutor {
         let list = |kind, namespace| self.parts.read.list(ctx.clone(), ListQuery::of(kind, namespace));
         Ok(match pass.effect {
             Effect::Evict => Load { budgets: list("PodDisruptionBudget", scene.target.namespace()).await?, ..Load::default() },
+            Effect::NodeDrain => Load { nodes: list("Node", None).await?, pods: list("Pod", None).await?, ..Load::default() },
             Effect::NodeClose => Load { nodes: list("Node", None).await?, ..Load::default() },
             Effect::Reroute => Load { pods: list("Pod", scene.target.namespace()).await?, ..Load::default() },
             Effect::Config => {
@@ -166,6 +181,40 @@ impl GatedExecutor {
         pass.add("dry_run", Verdict::pass(format!("{} fields would change, by {by}", dry.changes.len())));
         Ok(Some(dry))
     }
+}
+
+/// What policies are asked about. Parameters that may hold secrets are hidden.
+#[cfg(feature = "policy")]
+fn input(
+    ctx: &CallContext,
+    pass: &Pass,
+    spec: &kubernaut_core::model::ActionSpec,
+    scene: &Scene,
+    environment: kubernaut_core::model::Environment,
+    now: kubernaut_core::model::Timestamp,
+) -> serde_json::Value {
+    let target = &scene.target;
+    let owners: Vec<String> = scene.owners.iter().map(|o| o.reference.to_string()).collect();
+    let purpose = match pass.purpose {
+        Purpose::Show => "show",
+        Purpose::Act => "act",
+        Purpose::Undo => "undo",
+    };
+    serde_json::json!({
+        "action": {"name": spec.name, "family": spec.family, "risk": spec.risk, "reversibility": spec.reversibility},
+        "params": veil::params(&spec.name, &pass.request.params),
+        "target": {
+            "kind": target.kind(), "namespace": target.namespace(), "name": target.name(), "labels": target.labels(), "annotations": target.annotations(),
+            "replicas": target.i64_at("/spec/replicas"), "owners": owners,
+        },
+        "namespace": {"labels": scene.namespace.as_ref().map(|n| n.labels())},
+        "environment": environment,
+        "purpose": purpose,
+        "mode": ctx.mode,
+        "actor": ctx.actor.to_string(),
+        "now": now.to_string(),
+        "checks": pass.report.checks,
+    })
 }
 
 /// What stands for a dry-run where there is none: the request, so that an agreement is bound to it.

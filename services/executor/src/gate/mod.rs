@@ -1,6 +1,7 @@
 //! The gate: every check, in one order, around every executor.
 
 mod approve;
+mod calendar;
 mod checks;
 mod commit;
 mod config;
@@ -8,14 +9,18 @@ mod inspect;
 mod lock;
 mod pass;
 mod record;
+#[cfg(feature = "policy")]
+mod rego;
 mod replay;
+mod reserve;
+mod stop;
 mod undo;
 
 use std::sync::Arc;
 
 use kubernaut_core::{
-    Error, Result, async_trait,
-    model::{ActionRequest, ActionSpec, DryRun, Execution, ExecutionOutcome, IntentState, Mode, Observation, Precondition},
+    Error, ErrorKind, Result, async_trait,
+    model::{ActionRequest, ActionSpec, Approval, DryRun, Execution, ExecutionOutcome, IntentState, Mode, Observation, Precondition},
     port::{Clock, ClusterRead, ClusterWrite, Ledger},
     service::{CallContext, Capability, ExecuteRequest, Executor, UndoRequest},
 };
@@ -27,7 +32,9 @@ use kubernaut_core::model::veil;
 
 use crate::action::Effect;
 
-pub use config::{Freeze, GateConfig, SourceRule, Window};
+pub use calendar::{Freeze, Holidays, Window};
+pub use config::{EnvironmentRule, GateConfig, PolicyConfig, SourceRule};
+pub use stop::{StopFence, StoppableWrite};
 
 /// What the gate needs from outside.
 #[derive(Debug, Clone)]
@@ -45,8 +52,9 @@ pub struct GateParts {
 /// An executor behind the gate.
 ///
 /// Checks, in this order, each recorded with its outcome; after the first refusal nothing further is checked: schema, capability, rights, identity,
-/// protected, ownership, preconditions, blast_radius, window, policy, dry_run, approval, lock, unchanged. Then the intent is committed, the
-/// action carried out, and its result committed. A check that asks needs a person's agreement to the digest of the dry-run.
+/// protected, ownership, preconditions, blast_radius, window, environment, policy, rego, dry_run, approval, lock, unchanged. `unchanged` repeats
+/// all of them under the lock. Then places are taken for what goes down, the intent is committed, the stop is looked at once more, the action is
+/// carried out, and its result committed. A check that asks needs a person's agreement to the digest of the dry-run.
 ///
 /// Nothing in a request relaxes a check: neither an alert's severity nor who calls.
 ///
@@ -64,13 +72,23 @@ pub struct GatedExecutor {
     /// The widest mode in force.
     mode: Mode,
     cluster: Arc<OnceCell<String>>,
+    #[cfg(feature = "policy")]
+    policies: Option<Arc<rego::Policies>>,
 }
 
 impl GatedExecutor {
     /// Puts the gate around an executor. What [`GateConfig::validate`] finds wrong refuses actions.
     #[must_use]
     pub fn new(inner: Arc<dyn Executor>, parts: GateParts, config: GateConfig) -> Self {
-        Self { inner, parts, config: Arc::new(config), mode: Mode::Auto, cluster: Arc::default() }
+        Self {
+            inner,
+            parts,
+            mode: Mode::Auto,
+            cluster: Arc::default(),
+            #[cfg(feature = "policy")]
+            policies: config.policy.dir.clone().map(|dir| rego::Policies::new(dir, config.policy.timeout_ms)),
+            config: Arc::new(config),
+        }
     }
 
     /// The same gate, which no call opens further than `mode`. A run keeps the mode that it began with, and the host may have been made stricter
@@ -109,10 +127,21 @@ impl GatedExecutor {
             let message = dry.warnings.first().cloned().unwrap_or_else(|| "the object is as wanted already".into());
             return self.end(ctx, request.incident_id, pass, dry, ExecutionOutcome::NoChange, message).await;
         }
-        if let Some(why) = approve::missing(&mut pass, request, &dry) {
+        let approval = self.approval(ctx, request).await?;
+        if let Some(why) = approve::missing(&mut pass, request, &dry, approval.as_ref()) {
             return self.end(ctx, request.incident_id, pass, dry, ExecutionOutcome::NeedsApproval, why).await;
         }
-        self.commit(ctx, request, pass, dry).await
+        self.commit(ctx, request, pass, dry, approval).await
+    }
+
+    /// The request for approval that the caller names, as the ledger has it.
+    async fn approval(&self, ctx: &CallContext, request: &ExecuteRequest) -> Result<Option<Approval>> {
+        let Some(id) = request.approval_id else { return Ok(None) };
+        match self.parts.ledger.approval(ctx.clone(), id).await {
+            Ok(approval) => Ok(Some(approval)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// An action that changes nothing: the audit chain is its effect.

@@ -2,7 +2,7 @@
 
 use kubernaut_core::{
     Error, ErrorKind,
-    model::{ActionRequest, ActionSpec, CheckOutcome, GateReport, Object, ObjectRef},
+    model::{ActionRequest, ActionSpec, ApprovalTerms, CheckOutcome, GateReport, Object, ObjectRef},
 };
 
 use crate::action::Effect;
@@ -73,6 +73,17 @@ pub(super) struct Scene {
     pub(super) owners: Vec<Owner>,
 }
 
+/// Places that an action takes of those that may be taken at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reservation {
+    /// What they are places of.
+    pub(super) scope: String,
+    /// How many it takes.
+    pub(super) units: u32,
+    /// How many there are.
+    pub(super) limit: u32,
+}
+
 /// One way through the gate.
 #[derive(Debug)]
 pub(super) struct Pass {
@@ -82,6 +93,10 @@ pub(super) struct Pass {
     pub(super) spec: Option<ActionSpec>,
     pub(super) effect: Effect,
     pub(super) report: GateReport,
+    /// What agreement takes, where a check asks.
+    pub(super) terms: ApprovalTerms,
+    /// Places that are taken before it acts.
+    pub(super) reserve: Vec<Reservation>,
     /// The error of a request that is malformed.
     pub(super) invalid: Option<Error>,
 }
@@ -92,6 +107,12 @@ impl Pass {
         let goes_on = verdict.outcome != CheckOutcome::Fail;
         self.report.push(name, verdict.outcome, verdict.text);
         goes_on
+    }
+
+    /// Says in the report what agreement takes, if a check asks for it.
+    pub(super) fn tell_terms(&mut self) {
+        let asks = self.report.asks().next().is_some();
+        self.report.terms = asks.then(|| self.terms.clone());
     }
 
     pub(super) fn refused(&self) -> bool {

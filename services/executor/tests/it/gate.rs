@@ -37,6 +37,7 @@ async fn checks_come_in_order_and_end_at_the_first_refusal() {
         "preconditions",
         "blast_radius",
         "window",
+        "environment",
         "policy",
         "dry_run",
         "approval",
@@ -333,7 +334,7 @@ async fn every_pass_leaves_a_verified_audit_trail() {
         ["action.gate refused", "action.gate invalid", "action.gate acting", "action.applied ", "action.gate undoing", "action.undone "]
     );
     assert_eq!(first_broken_row(&rows), None);
-    assert_eq!(rows[3].data["report"]["checks"].as_array().map(Vec::len), Some(14));
+    assert_eq!(rows[3].data["report"]["checks"].as_array().map(Vec::len), Some(15));
 }
 
 #[tokio::test]

@@ -3,9 +3,12 @@
 use kubernaut_core::model::{ActionSpec, Object, Risk, selector_matches};
 use serde_json::Value;
 
-use super::super::{
-    config::GateConfig,
-    pass::{Purpose, Scene, Verdict},
+use super::{
+    super::{
+        config::GateConfig,
+        pass::{Purpose, Reservation, Scene, Verdict},
+    },
+    capacity,
 };
 use crate::action::Effect;
 
@@ -14,9 +17,9 @@ use crate::action::Effect;
 pub(in super::super) struct Load {
     /// Disruption budgets of the namespace, for an eviction.
     pub(in super::super) budgets: Vec<Object>,
-    /// All nodes, for closing one.
+    /// All nodes, for closing or emptying one.
     pub(in super::super) nodes: Vec<Object>,
-    /// Pods of the namespace, for a Service that is to choose others.
+    /// Pods of the namespace, for a Service that is to choose others; all pods, for emptying a node.
     pub(in super::super) pods: Vec<Object>,
     /// Workloads of the namespace, for a ConfigMap.
     pub(in super::super) workloads: Vec<Object>,
@@ -47,6 +50,8 @@ pub(in super::super) fn blast_radius(blast: &Blast<'_>, load: &Load, purpose: Pu
         Effect::Scale => scale(blast),
         Effect::Autoscaler => autoscaler(blast),
         Effect::NodeClose => close_node(blast, &load.nodes),
+        Effect::NodeDrain => drain_node(blast, load),
+        Effect::Source => Verdict::ask("everything that the source keeps may change; a person must agree each time"),
         Effect::NodeOpen => Verdict::pass("a node that takes pods again takes nothing down"),
         Effect::NodeMark => Verdict::pass("a label of a node takes no running pod down"),
         Effect::Reroute => reroute(target, &load.pods),
@@ -55,6 +60,35 @@ pub(in super::super) fn blast_radius(blast: &Blast<'_>, load: &Load, purpose: Pu
         Effect::Consult => Verdict::ask(format!("{} opens, weakens or cannot be taken back; a person must agree each time", blast.spec.name)),
         Effect::Other => other(blast.spec),
     }
+}
+
+/// Replicas of one workload that this action takes down, out of those that may be down at once. Whoever acts takes the places first, so that
+/// several actions at the same time do not take down together what each could alone.
+pub(in super::super) fn reservation(blast: &Blast<'_>) -> Option<Reservation> {
+    let target = &blast.scene.target;
+    let (workload, down) = match blast.effect {
+        Effect::Evict if pod_is_ready(target) => (workload_of(blast.scene)?, 1),
+        Effect::Restart | Effect::Template => (target, pods_replaced(target).0),
+        Effect::Scale => (target, ready(target) - blast.params["replicas"].as_i64().unwrap_or(i64::MAX)),
+        _ => return None,
+    };
+    let all = wanted(workload).max(ready(workload)).max(0);
+    let most = all * i64::from(blast.config.max_unavailable_percent.min(100)) / 100;
+    let units = u32::try_from(down).ok().filter(|units| *units > 0)?;
+    // Beyond the limit a person agreed; then it takes all places, so that nothing else goes down meanwhile.
+    Some(Reservation { scope: workload.reference().to_string(), units, limit: u32::try_from(most).unwrap_or(u32::MAX).max(units) })
+}
+
+/// Replicas that a workload is to have.
+fn wanted(workload: &Object) -> i64 {
+    let field = if workload.kind() == "DaemonSet" { "/status/desiredNumberScheduled" } else { "/spec/replicas" };
+    workload.i64_at(field).unwrap_or(1)
+}
+
+/// The workload that a pod belongs to, from the top.
+fn workload_of(scene: &Scene) -> Option<&Object> {
+    let workloads = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"];
+    scene.owners.iter().rev().filter_map(|o| o.object.as_ref()).find(|o| workloads.contains(&o.kind()))
 }
 
 fn other(spec: &ActionSpec) -> Verdict {
@@ -125,9 +159,7 @@ fn evict(blast: &Blast<'_>, budgets: &[Object]) -> Verdict {
     if let Some(budget) = budgets.iter().filter(guards).find(|b| b.i64_at("/status/disruptionsAllowed") == Some(0)) {
         return Verdict::fail(format!("{} allows no disruption now", budget.reference()));
     }
-    let workloads = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"];
-    let owners = blast.scene.owners.iter().rev().filter_map(|o| o.object.as_ref());
-    match owners.into_iter().find(|o| workloads.contains(&o.kind())) {
+    match workload_of(blast.scene) {
         Some(workload) => share(blast.config, 1, ready(workload).max(1)),
         None => Verdict::ask("what serves beside this ready pod cannot be told"),
     }
@@ -196,8 +228,24 @@ fn autoscaler(blast: &Blast<'_>) -> Verdict {
     share(blast.config, running - wanted, running)
 }
 
+/// A drain takes no more from the other nodes than they have, whoever agreed.
+fn drain_node(blast: &Blast<'_>, load: &Load) -> Verdict {
+    let closed = close_node(blast, &load.nodes);
+    if closed.outcome == kubernaut_core::model::CheckOutcome::Fail {
+        return closed;
+    }
+    match capacity::after_drain(&blast.scene.target, &load.nodes, &load.pods, blast.config.min_free_percent) {
+        Ok(text) => Verdict::pass(format!("{}; {text}", closed.text)),
+        Err(text) => Verdict::fail(text),
+    }
+}
+
 fn close_node(blast: &Blast<'_>, nodes: &[Object]) -> Verdict {
-    let closed = nodes.iter().filter(|n| n.name() != blast.scene.target.name() && n.bool_at("/spec/unschedulable") == Some(true)).count();
+    let others = || nodes.iter().filter(|n| n.name() != blast.scene.target.name());
+    let closed = others().filter(|n| n.bool_at("/spec/unschedulable") == Some(true)).count();
+    if !others().any(|n| n.bool_at("/spec/unschedulable") != Some(true) && capacity::is_ready(n)) {
+        return Verdict::fail("no other node would take pods");
+    }
     let limit = blast.config.max_cordoned_nodes;
     let text = format!("{} of {} nodes would be cordoned (limit {limit})", closed + 1, nodes.len());
     if closed + 1 > usize::try_from(limit).unwrap_or(usize::MAX) { Verdict::fail(text) } else { Verdict::pass(text) }
