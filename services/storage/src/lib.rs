@@ -23,8 +23,12 @@
 //! # }
 //! ```
 
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rules;
 mod shared;
 mod sqlite;
 
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresConfig, PostgresContextStore, PostgresLedger};
 pub use sqlite::{SqlContextStore, SqliteConfig, SqliteLedger};

@@ -1,4 +1,4 @@
-//! The behaviour suites, on a file and in memory.
+//! The behaviour suites, on a file, in memory and on PostgreSQL.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -10,6 +10,10 @@ use kubernaut_core::{
 };
 use kubernaut_storage::{SqliteConfig, SqliteLedger};
 use tempfile::TempDir;
+
+#[cfg(feature = "postgres")]
+#[path = "common/database.rs"]
+mod database;
 
 async fn open(config: SqliteConfig, clock: ManualClock) -> Arc<dyn Ledger> {
     Arc::new(SqliteLedger::open(config, Arc::new(clock)).await.unwrap())
@@ -34,6 +38,26 @@ async fn ledger_in_memory() {
 #[tokio::test]
 async fn memory_of_incidents() {
     let make = async || SqliteLedger::open(SqliteConfig::memory(), Arc::new(SystemClock)).await.unwrap().context_store();
+    testkit::context_store::suite(make).await;
+    testkit::context_store::scan_suite(make).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ledger_on_postgresql() {
+    let Some(url) = database::url() else { return };
+    testkit::ledger::suite(async |clock| {
+        let ledger = kubernaut_storage::PostgresLedger::open(database::config(&url), Arc::new(clock)).await.unwrap();
+        Arc::new(ledger) as Arc<dyn Ledger>
+    })
+    .await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn memory_of_incidents_on_postgresql() {
+    let Some(url) = database::url() else { return };
+    let make = async || kubernaut_storage::PostgresLedger::open(database::config(&url), Arc::new(SystemClock)).await.unwrap().context_store();
     testkit::context_store::suite(make).await;
     testkit::context_store::scan_suite(make).await;
 }

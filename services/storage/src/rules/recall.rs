@@ -30,6 +30,14 @@ pub(crate) fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The words of a text that is to be found by them, each once; where an index has to be told them.
+#[cfg(feature = "postgres")]
+pub(crate) fn words_to_index(text: &str) -> Vec<String> {
+    const MOST: usize = 2_000;
+    let all: BTreeSet<String> = text.split(|c: char| !c.is_alphanumeric()).filter(|w| w.chars().nth(1).is_some()).map(str::to_lowercase).collect();
+    all.into_iter().take(MOST).collect()
+}
+
 /// A query by words, with how telling each of them is.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WordQuery {

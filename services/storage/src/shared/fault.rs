@@ -21,6 +21,10 @@ pub(crate) enum Fault {
     #[cfg(feature = "postgres")]
     #[error("postgresql: {0}")]
     Postgres(sqlx::Error),
+    /// The transaction met a state that another one has changed meanwhile; it has to be done again.
+    #[cfg(feature = "postgres")]
+    #[error("another transaction was in the way")]
+    Again,
     /// A stored document that cannot be read.
     #[error("stored {what} cannot be read")]
     Document { what: &'static str, id: String, source: serde_json::Error },
@@ -40,6 +44,9 @@ impl Fault {
             Self::Sql(error) => from_sql(operation, sqlite::describe(&error), error),
             #[cfg(feature = "postgres")]
             Self::Postgres(error) => from_sql(operation, postgres::describe(&error), error),
+            #[cfg(feature = "postgres")]
+            Self::Again => Error::new(ErrorKind::Unavailable, operation, "other writes were in the way again and again; try again a little later")
+                .retry_after(Duration::from_secs(1)),
             Self::Document { what, id, source } => {
                 Error::new(ErrorKind::Corrupt, operation, format!("the stored {what} cannot be read; restore the ledger from a backup"))
                     .with("id", id)

@@ -1,0 +1,111 @@
+//! The true owner of an incident, and the merge it can lead to.
+
+use std::collections::BTreeMap;
+
+use kubernaut_core::{
+    model::{Incident, IncidentId, ObjectRef},
+    port::NewEvent,
+};
+use serde_json::json;
+use sqlx::Row;
+
+use super::{
+    error::Fault,
+    events, incidents, intake, leases,
+    row::{micros, time},
+    tx::Tx,
+};
+use crate::rules::{
+    intake::counts_of,
+    merge::{self, Word},
+};
+
+const OPERATION: &str = "ledger.rekey";
+
+pub(crate) async fn rekey(
+    tx: &mut Tx,
+    id: IncidentId,
+    epoch: u64,
+    owner: ObjectRef,
+    fingerprint: String,
+    actor: String,
+) -> Result<Option<IncidentId>, Fault> {
+    let before = incidents::row(tx, OPERATION, id).await?.incident;
+    let twin = open_twin(tx, &before, &fingerprint).await?;
+    // Both at once and in the order of ids, as intake does; so neither waits for the other for ever.
+    let mut both = vec![id.to_string()];
+    both.extend(twin.map(|other| other.to_string()));
+    tx.all(sqlx::query("SELECT 1 FROM incidents WHERE id = ANY($1) ORDER BY id FOR UPDATE").bind(both)).await?;
+    let incident = leases::held(tx, OPERATION, id, epoch).await?.incident;
+    if open_twin(tx, &incident, &fingerprint).await? != twin {
+        return Err(Fault::Again);
+    }
+    match twin.filter(|_| !incident.phase.is_terminal()) {
+        Some(other) => {
+            merge_into(tx, incident, other, actor).await?;
+            Ok(Some(other))
+        }
+        None => {
+            rename(tx, incident, owner, fingerprint, actor).await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn open_twin(tx: &mut Tx, incident: &Incident, fingerprint: &str) -> Result<Option<IncidentId>, Fault> {
+    let query = sqlx::query("SELECT id FROM incidents WHERE tenant = $1 AND cluster = $2 AND fingerprint = $3 AND open AND id <> $4")
+        .bind(&incident.tenant)
+        .bind(&incident.cluster)
+        .bind(fingerprint)
+        .bind(incident.id.to_string());
+    let row = tx.optional(query).await?;
+    row.map(|row| Ok(row.try_get::<&str, _>("id")?.parse()?)).transpose()
+}
+
+async fn rename(tx: &mut Tx, incident: Incident, owner: ObjectRef, fingerprint: String, actor: String) -> Result<(), Fault> {
+    let data = json!({ "owner": owner.to_string(), "fingerprint": fingerprint, "before": incident.owner.to_string() });
+    let renamed = Incident { owner, fingerprint, owner_resolved: true, updated_at: tx.now, ..incident };
+    let wake_at = (!renamed.phase.is_terminal()).then_some(tx.now);
+    leases::store(tx, &renamed, wake_at, false).await?;
+    events::append(tx, renamed.id, vec![NewEvent { kind: "incident.rekeyed", actor, data }]).await
+}
+
+async fn merge_into(tx: &mut Tx, incident: Incident, other: IncidentId, actor: String) -> Result<(), Fault> {
+    let id = incident.id;
+    let into = incidents::row(tx, OPERATION, other).await?.incident;
+    let words = merge::words(last_words(tx, other).await?, last_words(tx, id).await?);
+    let counts = merge::counts(counts_of(&into), counts_of(&incident), &words, tx.now);
+    tx.execute(sqlx::query("UPDATE alerts SET incident_id = $1 WHERE incident_id = $2").bind(other.to_string()).bind(id.to_string())).await?;
+    move_words(tx, id, other, words).await?;
+    intake::recount(tx, &[(other, counts)]).await?;
+    let ended = merge::ended(incident, other, tx.now);
+    intake::recount(tx, &[(id, counts_of(&ended))]).await?;
+    leases::store(tx, &ended, None, true).await?;
+    let moved = counts_of(&into).occurrences;
+    let gone = NewEvent { kind: "incident.merged", actor: actor.clone(), data: json!({ "into": other }) };
+    events::append(tx, id, vec![gone]).await?;
+    let data = json!({ "from": id, "occurrences_before": moved, "occurrences": counts.occurrences });
+    events::append(tx, other, vec![NewEvent { kind: "incident.merged", actor, data }]).await
+}
+
+async fn last_words(tx: &mut Tx, id: IncidentId) -> Result<BTreeMap<String, Word>, Fault> {
+    let rows = tx.all(sqlx::query("SELECT alert_key, firing, at FROM alert_words WHERE incident_id = $1").bind(id.to_string())).await?;
+    rows.iter().map(|row| Ok((row.try_get("alert_key")?, Word { firing: row.try_get("firing")?, at: time(row.try_get("at")?)? }))).collect()
+}
+
+async fn move_words(tx: &mut Tx, from: IncidentId, into: IncidentId, words: BTreeMap<String, Word>) -> Result<(), Fault> {
+    tx.execute(sqlx::query("DELETE FROM alert_words WHERE incident_id = $1").bind(from.to_string())).await?;
+    let (mut keys, mut firing, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, word) in words {
+        keys.push(key);
+        firing.push(word.firing);
+        times.push(micros(word.at));
+    }
+    let query = sqlx::query(
+        "INSERT INTO alert_words (incident_id, alert_key, firing, at) SELECT $1, k.key, k.firing, k.at \
+         FROM unnest($2::text[], $3::bool[], $4::bigint[]) AS k (key, firing, at) \
+         ON CONFLICT (incident_id, alert_key) DO UPDATE SET firing = excluded.firing, at = excluded.at",
+    );
+    tx.execute(query.bind(into.to_string()).bind(keys).bind(firing).bind(times)).await?;
+    Ok(())
+}
