@@ -10,6 +10,8 @@ use kubernaut_core::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::alias;
+
 /// What kind of effect an action has; the gate's ownership and blast-radius checks depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -142,7 +144,7 @@ impl Action {
     pub(crate) fn spec(&self) -> ActionSpec {
         ActionSpec {
             name: self.name.into(),
-            aliases: owned(self.aliases),
+            aliases: alias::all(self.name, self.aliases, |name| crate::registry::is_own_name(name)),
             family: self.family.into(),
             summary: self.summary.into(),
             version: 1,

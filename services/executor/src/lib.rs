@@ -21,16 +21,21 @@
 
 mod action;
 mod actions;
+mod alias;
 mod edit;
 mod effect;
 mod gate;
 mod kube;
 mod marks;
+pub mod outside;
 mod registry;
+mod router;
 
 pub use gate::{
     EnvironmentRule, Freeze, GateConfig, GateParts, GatedExecutor, Holidays, PolicyConfig, SourceRule, StopFence, StoppableWrite, Window,
 };
 pub use kube::KubeExecutor;
 pub use marks::{FIELD_MANAGER, LAST_ACTION, RECENT_ACTIONS};
+pub use outside::{OutsideConfig, OutsideExecutor};
 pub use registry::{find_spec, registry};
+pub use router::ExecutorRouter;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     action::{Action, Effect},
     actions::ALL,
+    alias, outside,
 };
 
 const OPERATION: &str = "executor.request";
@@ -34,12 +35,19 @@ pub fn find_spec<'a>(specs: &'a [ActionSpec], name: &str) -> Option<&'a ActionSp
 
 /// The action of a request, by name or alias.
 pub(crate) fn find(name: &str) -> Option<&'static Action> {
-    ALL.iter().copied().find(|a| a.name == name || a.aliases.contains(&name))
+    let by_alias = |a: &&Action| a.aliases.contains(&name) || alias::of(a.name).any(|alias| alias == name);
+    ALL.iter().copied().find(|a| a.name == name).or_else(|| ALL.iter().copied().find(by_alias))
+}
+
+/// Whether an action is called so itself, rather than by another name.
+pub(crate) fn is_own_name(name: &str) -> bool {
+    ALL.iter().any(|a| a.name == name)
 }
 
 /// The effect of an action that another executor may offer under the same name.
 pub(crate) fn effect_of(spec: &ActionSpec) -> Effect {
-    find(&spec.name).filter(|a| a.family == spec.family).map_or(Effect::Other, |a| a.effect)
+    let own = find(&spec.name).filter(|a| a.family == spec.family).map(|a| a.effect);
+    own.or_else(|| outside::effect_of(spec)).unwrap_or(Effect::Other)
 }
 
 fn compile(schema: &Value) -> Result<Validator, String> {

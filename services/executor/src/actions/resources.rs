@@ -114,7 +114,7 @@ impl Field {
     }
 
     fn amount(self, text: &str) -> Result<u64> {
-        if self.resource == "cpu" { quantity::millicpu(text) } else { quantity::bytes(text) }
+        quantity::amount(self.resource, text)
     }
 
     fn name(self) -> String {

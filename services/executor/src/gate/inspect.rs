@@ -135,6 +135,10 @@ impl GatedExecutor {
         }
         let all = match self.inner.preconditions(ctx.clone(), pass.request.clone()).await {
             Ok(all) => all,
+            Err(error) if error.kind() == ErrorKind::Unsupported && declared == 0 => return Ok(Verdict::skip("the action has no preconditions")),
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                return Ok(Verdict::ask(format!("{declared} preconditions that this executor cannot evaluate")));
+            }
             Err(error) => return Verdict::of_error(error),
         };
         let broken: Vec<&str> = all.iter().filter(|p| !p.holds).map(|p| p.text.as_str()).collect();
@@ -171,6 +175,11 @@ impl GatedExecutor {
         }
         let dry = match self.inner.dry_run(ctx.clone(), pass.request.clone()).await {
             Ok(dry) => dry,
+            // One of several executors may lack it.
+            Err(error) if error.kind() == ErrorKind::Unsupported && pass.effect == Effect::Other => {
+                pass.add("dry_run", Verdict::ask("the effect cannot be shown; the request itself is what a person agrees to"));
+                return Ok(Some(of_request(&pass.request)));
+            }
             Err(error) => {
                 let verdict = Verdict::of_error(error)?;
                 pass.add("dry_run", verdict);

@@ -2,7 +2,7 @@
 
 use kubernaut_core::{
     Error,
-    model::{ActionRequest, ActionSpec, well_known},
+    model::{ActionRequest, ActionSpec, Reversibility, well_known},
     port::AccessReview,
     service::Capability,
 };
@@ -44,8 +44,16 @@ fn capability(spec: &ActionSpec, capabilities: &[Capability], purpose: Purpose) 
     match purpose {
         Purpose::Undo if capabilities.contains(&Capability::Undo) => Verdict::pass(format!("{} can be taken back", spec.name)),
         Purpose::Undo => Verdict::fail("this executor cannot take actions back"),
-        _ if capabilities.contains(&Capability::DryRun) => Verdict::pass(format!("{} is offered, with dry-run", spec.name)),
-        _ => Verdict::ask(format!("{} is offered without dry-run: a person must agree each time", spec.name)),
+        _ if !capabilities.contains(&Capability::DryRun) => {
+            Verdict::ask(format!("{} is offered without dry-run: a person must agree each time", spec.name))
+        }
+        _ if spec.reversibility == Reversibility::Irreversible => {
+            Verdict::ask(format!("{} cannot be taken back: a person must agree each time", spec.name))
+        }
+        _ if spec.reversibility != Reversibility::NotNeeded && !capabilities.contains(&Capability::Undo) => {
+            Verdict::ask(format!("this executor cannot take {} back: a person must agree each time", spec.name))
+        }
+        _ => Verdict::pass(format!("{} is offered, with dry-run", spec.name)),
     }
 }
 
