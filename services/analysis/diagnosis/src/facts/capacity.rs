@@ -16,6 +16,7 @@ pub(crate) fn requests(spec: &Value) -> BTreeMap<String, f64> {
             *entry = entry.max(value);
         }
     }
+    total.insert("pods".to_owned(), 1.0);
     for (resource, value) in spec["overhead"].as_object().into_iter().flatten() {
         *total.entry(resource.clone()).or_insert(0.0) += quantity::of(value).unwrap_or(0.0);
     }
@@ -46,8 +47,22 @@ fn asked(container: &Value) -> Vec<(String, f64)> {
 
 /// What pods on a node have asked for.
 pub(crate) fn requested_on(facts: &Facts, node: &str, resource: &str) -> f64 {
-    let there = |p: &&Object| p.str_at("/spec/nodeName") == Some(node) && !pod::is_finished(p);
-    facts.store.all("Pod").filter(there).filter_map(|p| requests(p.at("/spec")?).get(resource).copied()).sum()
+    facts.usage.get_or_init(|| usage(facts)).get(node).and_then(|u| u.get(resource)).copied().unwrap_or(0.0)
+}
+
+/// What pods have asked for, by node and resource.
+pub(crate) type Usage = BTreeMap<String, BTreeMap<String, f64>>;
+
+fn usage(facts: &Facts) -> Usage {
+    let mut all = Usage::new();
+    for object in facts.store.all("Pod").filter(|p| !pod::is_finished(p)) {
+        let (Some(node), Some(spec)) = (object.str_at("/spec/nodeName"), object.at("/spec")) else { continue };
+        let node = all.entry(node.to_owned()).or_default();
+        for (resource, amount) in requests(spec) {
+            *node.entry(resource).or_insert(0.0) += amount;
+        }
+    }
+    all
 }
 
 /// What a node can give out.
@@ -63,11 +78,12 @@ pub(crate) fn room_for(facts: &Facts, spec: &Value, limit: usize) -> usize {
         if !verdict.refusals.is_empty() {
             continue;
         }
+        let counted = |(resource, _): &(&String, &f64)| *resource != "pods" || allocatable(verdict.node, "pods") > 0.0;
         let fits = |(resource, want): (&String, &f64)| {
             let free = allocatable(verdict.node, resource) - requested_on(facts, verdict.node.name(), resource);
             if *want > 0.0 { (free / want + 1e-9).floor().max(0.0) as usize } else { usize::MAX }
         };
-        room += wanted.iter().map(fits).min().unwrap_or(limit).min(limit);
+        room += wanted.iter().filter(counted).map(fits).min().unwrap_or(limit).min(limit);
     }
     room.min(limit)
 }

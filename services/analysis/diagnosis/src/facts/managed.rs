@@ -33,11 +33,22 @@ pub(crate) fn changed_at(object: &Object) -> Option<Timestamp> {
     last_write(object).and_then(|w| w.at).max(object.created_at())
 }
 
+/// What `kubectl apply` wrote last.
+pub(crate) fn applied(object: &Object) -> Option<Value> {
+    object.annotation("kubectl.kubernetes.io/last-applied-configuration").and_then(|text| serde_json::from_str(text).ok())
+}
+
 /// Whether the data that `kubectl apply` wrote last had a key.
 pub(crate) fn was_applied_with(object: &Object, key: &str) -> bool {
-    let applied: Option<Value> =
-        object.annotation("kubectl.kubernetes.io/last-applied-configuration").and_then(|text| serde_json::from_str(text).ok());
-    applied.is_some_and(|a| ["data", "stringData", "binaryData"].iter().any(|part| a[part].get(key).is_some()))
+    applied(object).is_some_and(|a| ["data", "stringData", "binaryData"].iter().any(|part| a[part].get(key).is_some()))
+}
+
+/// The keys of a ConfigMap whose content is no longer what `kubectl apply` wrote last, with what it was.
+pub(crate) fn edited_since_applied(map: &Object) -> Vec<(String, String)> {
+    let applied = applied(map).unwrap_or_default();
+    let data = map.map_at("/data");
+    let before = applied["data"].as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())));
+    before.filter(|(k, v)| data.get(k.as_str()).copied() != Some(v.as_str())).collect()
 }
 
 /// The manager that owns the field of a template change.

@@ -14,6 +14,8 @@ pub(crate) const NAMES: &[&str] = &[
     "kubelet_volume_stats_used_bytes",
     "ephemeral_storage_pod_usage",
     "container_fs_usage_bytes",
+    "container_cpu_cfs_throttled_periods_total",
+    "container_cpu_cfs_periods_total",
 ];
 
 /// How a series of memory readings moves.

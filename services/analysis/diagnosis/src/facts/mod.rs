@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) logs: log::Logs,
     pub(crate) metrics: Vec<MetricSeries>,
     pub(crate) peers: deps::Cache,
+    /// What nodes have given out, worked out when it is first asked for.
+    pub(crate) usage: std::sync::OnceLock<capacity::Usage>,
     /// What could not be read, and why.
     pub(crate) gaps: Vec<String>,
 }
@@ -61,6 +63,7 @@ impl Facts {
             logs: log::Logs::default(),
             metrics: Vec::new(),
             peers: deps::Cache::default(),
+            usage: std::sync::OnceLock::new(),
             gaps: Vec::new(),
         }
     }

@@ -32,9 +32,22 @@ impl Revision<'_> {
 
 /// Revisions in order, the current one last.
 pub(crate) fn revisions<'a>(facts: &'a Facts, workload: &Workload<'a>) -> Vec<Revision<'a>> {
+    if workload.kind() == "Job" {
+        return runs(facts, workload.object);
+    }
     let mut all: Vec<Revision<'_>> = facts.store.children(&workload.reference()).filter_map(read).collect();
     all.sort_by_key(|r| r.number);
     all
+}
+
+/// The runs of a CronJob up to a Job, which serve as its revisions.
+fn runs<'a>(facts: &'a Facts, job: &'a Object) -> Vec<Revision<'a>> {
+    let Some(owner) = job.controller().filter(|o| o.kind == "CronJob") else { return Vec::new() };
+    let mut jobs: Vec<&Object> = facts.store.children(&owner).filter(|j| j.kind() == "Job" && j.created_at() <= job.created_at()).collect();
+    jobs.sort_by_key(|j| (j.created_at(), j.name() == job.name()));
+    let revision =
+        |(i, object): (usize, &&'a Object)| Some(Revision { number: i64::try_from(i).ok()? + 1, object, template: object.at("/spec/template")? });
+    jobs.iter().enumerate().filter_map(revision).collect()
 }
 
 fn read(child: &Object) -> Option<Revision<'_>> {
@@ -133,6 +146,9 @@ pub(crate) fn last_rollout<'a>(facts: &'a Facts, workload: &Workload<'a>) -> Opt
 /// The revision to compare with: the one before, unless that failed itself while an older one still has ready pods.
 fn way_back<'r, 'a>(facts: &Facts, earlier: &'r [Revision<'a>]) -> Option<&'r Revision<'a>> {
     let (before, older) = earlier.split_last()?;
+    if before.object.kind() == "Job" {
+        return earlier.iter().rev().find(|r| is_complete(r.object)).or(Some(before));
+    }
     if before.ready() > 0 || !failed_before(facts, before) {
         return Some(before);
     }
@@ -157,6 +173,9 @@ fn rolled_out_at(facts: &Facts, workload: &Workload<'_>, current: &Revision<'_>)
 
 /// Why the previous revision counts as healthy.
 fn proven(facts: &Facts, workload: &Workload<'_>, previous: &Revision<'_>, replaced_at: Option<Timestamp>) -> Option<String> {
+    if previous.object.kind() == "Job" {
+        return is_complete(previous.object).then(|| format!("{} succeeded", previous.object.reference()));
+    }
     if previous.ready() > 0 {
         return Some(format!("{} pods of revision {} are ready now", previous.ready(), previous.number));
     }
@@ -170,6 +189,10 @@ fn proven(facts: &Facts, workload: &Workload<'_>, previous: &Revision<'_>, repla
     let (from, to) = (previous.object.created_at()?, replaced_at?);
     let served = to.as_second() - from.as_second();
     (served >= PROVEN_S).then(|| format!("revision {} served from {from} until {to} without a recorded failure", previous.number))
+}
+
+fn is_complete(job: &Object) -> bool {
+    job.condition("Complete").is_some_and(|c| c["status"] == "True")
 }
 
 /// Whether pods of a revision were seen to fail.
@@ -186,7 +209,10 @@ pub(crate) fn diff(before: &Value, after: &Value) -> Vec<Change> {
     let mut out = Vec::new();
     for (part, kind) in [("annotations", ChangeKind::Meta), ("labels", ChangeKind::Meta)] {
         for_keys(&before["metadata"][part], &after["metadata"][part], |key, b, a| {
-            if !matches!(key, "pod-template-hash" | "controller-revision-hash") {
+            if !matches!(key, "pod-template-hash" | "controller-revision-hash")
+                && !key.starts_with("batch.kubernetes.io/")
+                && !matches!(key, "controller-uid" | "job-name")
+            {
                 out.push(change(kind, format!("metadata.{part}[{key}]"), None, b, a));
             }
         });

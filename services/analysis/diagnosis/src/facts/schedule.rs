@@ -87,7 +87,12 @@ fn refusals(facts: &Facts, node: &Object, spec: &Value, wanted: &BTreeMap<String
         }
     }
     for (resource, wanted) in wanted {
-        let allocatable = node.at("/status/allocatable").and_then(|a| a.get(resource)).and_then(quantity::of).unwrap_or(0.0);
+        let offered = node.at("/status/allocatable").and_then(|a| a.get(resource)).and_then(quantity::of);
+        // Every real node says how many pods it takes; a record of one need not.
+        if offered.is_none() && resource == "pods" {
+            continue;
+        }
+        let allocatable = offered.unwrap_or(0.0);
         let used = if with_usage { capacity::requested_on(facts, node.name(), resource) } else { 0.0 };
         let free = allocatable - used;
         if *wanted > 0.0 && *wanted > free + 1e-9 {
@@ -115,8 +120,13 @@ pub(crate) fn selector_matches_node(node: &Object, spec: &Value) -> bool {
     let selected = selector.into_iter().flatten().all(|(k, v)| labels.get(k.as_str()).copied() == v.as_str());
     let named = spec["nodeName"].as_str().is_none_or(|n| n.is_empty() || n == node.name());
     let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
-    let terms_ok = required.as_array().is_none_or(|terms| terms.iter().any(|t| term_matches(t, node, &labels)));
-    selected && named && terms_ok
+    selected && named && terms_match(required, node)
+}
+
+/// Whether a node is in one of the terms of a node affinity; without terms every node is.
+pub(crate) fn terms_match(terms: &Value, node: &Object) -> bool {
+    let labels = node.labels();
+    terms.as_array().is_none_or(|terms| terms.iter().any(|t| term_matches(t, node, &labels)))
 }
 
 fn term_matches(term: &Value, node: &Object, labels: &BTreeMap<&str, &str>) -> bool {
@@ -140,6 +150,22 @@ fn expression(e: &Value, value: Option<&str>) -> bool {
     }
 }
 
+/// What the scheduler says of how many nodes, such as `2`, `Insufficient cpu`.
+pub(crate) fn tallies(message: &str) -> Vec<(u32, String)> {
+    let said = message.split(" preemption:").next().unwrap_or_default();
+    let said = said.split_once("nodes are available:").map_or(said, |(_, rest)| rest);
+    let mut found: Vec<(u32, String)> = Vec::new();
+    for part in said.split([',', ';']) {
+        let part = part.trim().trim_end_matches('.');
+        if let Some((count, reason)) = part.split_once(' ')
+            && let Ok(count) = count.parse()
+        {
+            found.push((count, reason.trim_start_matches("node(s) ").to_owned()));
+        }
+    }
+    found
+}
+
 /// Whether a scheduler message blames pod (anti-)affinity, and with which words.
 pub(crate) fn blames_pod_affinity(message: &str) -> bool {
     message.contains("anti-affinity") || message.contains("pod affinity rules")
@@ -161,4 +187,19 @@ pub(crate) fn blames_volume(message: &str) -> bool {
     ]
     .iter()
     .any(|w| message.contains(w))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheduler_s_message_is_a_tally_of_reasons() {
+        let message = "0/4 nodes are available: 1 node(s) had untolerated taint {a: b}, 1 Insufficient cpu, 2 node(s) didn't match Pod's node affinity/selector. preemption: 0/4 nodes are available: 4 Preemption is not helpful for scheduling.";
+        let found = tallies(message);
+        assert_eq!(found[0], (1, "had untolerated taint {a: b}".to_owned()));
+        assert_eq!(found[1], (1, "Insufficient cpu".to_owned()));
+        assert_eq!(found.len(), 3);
+        assert!(tallies("something else").is_empty());
+    }
 }

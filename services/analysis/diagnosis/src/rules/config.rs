@@ -12,7 +12,7 @@ use crate::{
         revision::{self, ChangeKind},
         text,
     },
-    graph::{Finding, Report},
+    graph::{Finding, Lead, Report},
     propose,
 };
 
@@ -121,7 +121,14 @@ fn missing(case: &Case<'_>, report: &mut Report) {
             if (started && !confirmed) || !matches!(reference.object.kind.as_str(), "ConfigMap" | "Secret") {
                 continue;
             }
-            report.find(missing_finding(case, object, &reference, &what, said.iter().find(|s| s.contains(&reference.object.name))));
+            let finding = missing_finding(case, object, &reference, &what, said.iter().find(|s| s.contains(&reference.object.name)));
+            match super::custom::certificate_of(case.facts, &reference.object).filter(|_| what == Broken::Absent) {
+                Some(certificate) => {
+                    report.lead(Lead::new(&certificate.reference(), 0.99, format!("it is to fill {}, which does not exist", reference.object)));
+                    report.find(finding.symptomatic());
+                }
+                None => report.find(finding),
+            }
         }
         if report.findings.iter().any(|f| matches!(f.category, Category::MissingConfigmap | Category::MissingSecret)) {
             return;
@@ -201,6 +208,9 @@ pub(super) fn introduced(case: &Case<'_>, name: &str) -> Option<crate::facts::re
 
 fn restore(case: &Case<'_>, reference: &Reference, what: &Broken) -> ProposedAction {
     let is_map = reference.object.kind == "ConfigMap";
+    if let Some(action) = put_key_back(case, reference, what) {
+        return action;
+    }
     let name = if is_map { "restore_configmap" } else { "restore_secret" };
     let params = match what {
         Broken::Absent => json!({}),
@@ -220,6 +230,19 @@ fn restore(case: &Case<'_>, reference: &Reference, what: &Broken) -> ProposedAct
         .effect("the containers can be created")
         .steps(steps)
         .done()
+}
+
+/// The key with the content that was applied last; of ConfigMaps only, as the value is shown.
+fn put_key_back(case: &Case<'_>, reference: &Reference, what: &Broken) -> Option<ProposedAction> {
+    let Broken::KeyAbsent(key) = what else { return None };
+    let map = case.facts.store.find(&reference.object).filter(|o| o.kind() == "ConfigMap")?;
+    let (_, value) = managed::edited_since_applied(map).into_iter().find(|(k, _)| k == key)?;
+    Some(
+        propose::action("patch_configmap", &reference.object, json!({ "key": key, "value": value }))
+            .when(true, format!("what was applied last to {} holds the key {key}", reference.object))
+            .effect("the containers can be created")
+            .done(),
+    )
 }
 
 /// The content of a ConfigMap makes the process end.
@@ -301,6 +324,13 @@ fn tokens(hits: &[Hit]) -> Vec<String> {
 /// Taking out the one setting that is refused, where the map is a list of settings; else a person has to correct it.
 fn repair(map: &Object, hits: &[Hit]) -> (ProposedAction, Option<String>) {
     let reference = map.reference();
+    if let [(key, value)] = managed::edited_since_applied(map).as_slice() {
+        let proposal = propose::action("patch_configmap", &reference, json!({ "key": key, "value": value }))
+            .when(true, format!("key {key} is no longer as it was applied last"))
+            .effect("the process accepts its configuration")
+            .done();
+        return (proposal, Some(format!("key {key} was edited after it was applied last")));
+    }
     let unknown = hits.iter().take(6).find(|h| {
         let lower = h.line.to_lowercase();
         h.sign.kind == Signature::BadConfig && ["unrecognized", "unknown", "unsupported", "unexpected key"].iter().any(|w| lower.contains(w))

@@ -14,6 +14,7 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     if let Some((object, container)) = case.crashing().next() {
         let Some(end) = container.last_end() else { return };
         let hits = case.hits(object, container.name);
+        port_taken(case, object, &container, hits, report);
         start_error(case, object, &container, report);
         missing_env(case, object, container.name, hits, report);
         let reference = case.reference();
@@ -76,6 +77,42 @@ fn start_error(case: &Case<'_>, object: &kubernaut_core::model::Object, containe
                     .steps(vec![format!("correct the command of container {}", container.name)])
                     .done(),
             ),
+    );
+}
+
+/// Two containers of one pod want the same port.
+fn port_taken(
+    case: &Case<'_>,
+    object: &kubernaut_core::model::Object,
+    container: &crate::facts::pod::Container<'_>,
+    hits: &[Hit],
+    report: &mut Report,
+) {
+    let Some(hit) = hits.iter().take(5).find(|h| h.sign.kind == Signature::AddressInUse) else { return };
+    if case.blamed_rollout().is_some() {
+        return;
+    }
+    let named = |port: u16| hit.line.split(|c: char| !c.is_ascii_digit()).any(|w| w.parse() == Ok(port));
+    let all = crate::facts::pod::containers(object);
+    let others = all.iter().filter(|c| c.name != container.name && !c.init);
+    let rival = others.flat_map(|c| c.ports().into_iter().map(move |(p, _)| (c.name, p))).find(|(_, p)| named(*p));
+    let reference = case.reference();
+    let (confidence, summary) = match rival {
+        Some((other, port)) => (0.88, format!("containers {} and {other} of the pod want the same port {port}", container.name)),
+        None if object.bool_at("/spec/hostNetwork") == Some(true) => {
+            (0.8, format!("container {} wants a port of the node that is taken", container.name))
+        }
+        None => return,
+    };
+    report.find(
+        Finding::new(Category::BadReleaseConfig, &reference, confidence, summary.clone())
+            .because(&object.reference(), EvidenceSource::Log, hit.line.clone())
+            .because(&reference, EvidenceSource::Spec, summary)
+            .propose(propose::escalate(
+                &reference,
+                "one of the two has to serve another port",
+                vec![format!("give one of the containers another port, and change what points to it")],
+            )),
     );
 }
 

@@ -315,13 +315,12 @@ fn platform_action(case: &Case<'_>, object: &Object, finding: Finding) -> Findin
 }
 
 fn registry_down(case: &Case<'_>, object: &Object, container: &Container<'_>, message: &str) -> Finding {
-    told(case, Finding::new(Category::ImageNotFound, &case.reference(), 0.4, "the registry cannot be reached"), object, container, message).propose(
-        propose::escalate(
+    told(case, Finding::new(Category::RegistryUnreachable, &case.reference(), 0.9, "the registry cannot be reached"), object, container, message)
+        .propose(propose::escalate(
             &case.reference(),
             "the image registry does not answer",
             vec!["check name resolution and the network from the node to the registry".to_owned()],
-        ),
-    )
+        ))
 }
 
 #[cfg(test)]

@@ -2,9 +2,13 @@
 
 mod admission;
 mod autoscaling;
+mod component;
 mod config;
+mod cpu;
 mod crash;
 mod credentials;
+mod custom;
+mod deletion;
 mod dependency;
 mod disruption;
 mod image;
@@ -150,6 +154,9 @@ pub(crate) fn examine(facts: &Facts, subject: &ObjectRef, is_target: bool, repor
         examine_workload(&case, report);
         return;
     }
+    if is_target {
+        deletion::examine_object(facts, subject, report);
+    }
     match subject.kind.as_str() {
         "Service" => service::examine(facts, subject, is_target, report),
         "Node" => node::examine(facts, subject, is_target, report),
@@ -158,6 +165,7 @@ pub(crate) fn examine(facts: &Facts, subject: &ObjectRef, is_target: bool, repor
         "PodDisruptionBudget" => disruption::examine(facts, subject, report),
         "Ingress" => service::examine_ingress(facts, subject, report),
         _ => {
+            custom::examine(facts, subject, report);
             for related in focus(facts, subject) {
                 report.lead(crate::graph::Lead::new(&related, 0.9, "belongs to the alerted object"));
             }
@@ -170,14 +178,17 @@ pub(crate) fn examine(facts: &Facts, subject: &ObjectRef, is_target: bool, repor
 
 fn examine_workload(case: &Case<'_>, report: &mut Report) {
     scale::examine(case, report);
+    deletion::examine(case, report);
     admission::examine(case, report);
     quota::examine(case, report);
+    component::examine(case, report);
     scheduling::examine(case, report);
     storage::examine(case, report);
     image::examine(case, report);
     config::examine(case, report);
     init::examine(case, report);
     oom::examine(case, report);
+    cpu::examine(case, report);
     probe::examine(case, report);
     rbac::examine(case, report);
     credentials::examine(case, report);

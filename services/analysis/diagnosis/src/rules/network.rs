@@ -7,18 +7,31 @@ use super::{Case, service as rules_service};
 use crate::{
     facts::{
         Facts, deps,
-        log::{Hit, Signature},
+        log::Hit,
         managed,
         netpol::{self, Direction, End},
         service::{self, Resolved},
         workload::Workload,
     },
-    graph::{Finding, Report},
+    graph::{Finding, Lead, Report},
     propose,
 };
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     let hits = case.all_hits();
+    let unresolved = hits.iter().find(|(_, h)| {
+        h.sign.is_lookup() && h.hosts.iter().any(|host| matches!(service::resolve(case.facts, host, case.namespace()), Resolved::Service(_)))
+    });
+    if let Some((object, hit)) = unresolved
+        && let Some(server) = name_server_down(case.facts)
+    {
+        report.lead(Lead::new(&server.reference(), 0.99, "names of Services that exist are not resolved, and no name server is ready").because(
+            &object.reference(),
+            EvidenceSource::Log,
+            hit.line.clone(),
+        ));
+        return;
+    }
     for (object, hit) in hits.iter().filter(|(_, h)| h.sign.kind.is_network()) {
         if let Some(finding) = for_hit(case, object, hit) {
             report.find(finding.because(&object.reference(), EvidenceSource::Log, hit.line.clone()));
@@ -44,8 +57,10 @@ fn for_hit(case: &Case<'_>, object: &Object, hit: &Hit) -> Option<Finding> {
     for host in &hit.hosts {
         let Resolved::Service(s) = service::resolve(case.facts, host, case.namespace()) else { continue };
         let target = case.facts.store.find(&s)?;
-        if hit.sign.kind == Signature::NoSuchHost || (hit.sign.kind == Signature::Timeout && hit.line.contains("lookup")) {
-            if let Some(finding) = name_lookup(case, object).or_else(|| name_server(case.facts)) {
+        if hit.sign.is_lookup() {
+            if let Some(finding) =
+                name_lookup(case, object).or_else(|| if name_server_down(case.facts).is_some() { None } else { name_server(case.facts) })
+            {
                 return Some(finding);
             }
             continue;
@@ -115,10 +130,20 @@ fn describe(
     )
 }
 
+/// The cluster's name server.
+fn dns(facts: &Facts) -> Option<Workload<'_>> {
+    let is_dns = |w: &Workload<'_>| w.pod_labels().get("k8s-app") == Some(&"kube-dns") || w.name().contains("coredns") || w.name() == "kube-dns";
+    crate::facts::workload::all_in(facts, "kube-system").find(is_dns)
+}
+
+/// The name server, if nothing of it is ready.
+fn name_server_down(facts: &Facts) -> Option<Workload<'_>> {
+    dns(facts).filter(|w| w.ready() == 0)
+}
+
 /// Names of Services that exist are not resolved: the name server was changed.
 fn name_server(facts: &Facts) -> Option<Finding> {
-    let is_dns = |w: &Workload<'_>| w.pod_labels().get("k8s-app") == Some(&"kube-dns");
-    let server = crate::facts::workload::all_in(facts, "kube-system").find(is_dns)?;
+    let server = dns(facts)?;
     let spec = server.object.pod_spec()?;
     let maps = crate::facts::refs::references(spec, Some("kube-system")).into_iter().filter(|r| r.object.kind == "ConfigMap");
     let edited = maps.filter_map(|r| facts.store.find(&r.object)).find(|m| {

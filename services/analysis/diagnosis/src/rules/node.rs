@@ -22,9 +22,31 @@ pub(super) fn examine(facts: &Facts, subject: &ObjectRef, _is_target: bool, repo
         report.find(finding);
         return;
     }
+    if node.bool_at("/spec/unschedulable") == Some(true) {
+        held_drain(facts, node, report);
+    }
     for kind in ["MemoryPressure", "DiskPressure", "PIDPressure"] {
         if has(node, kind) {
             report.find(pressure(node, kind));
+        }
+    }
+}
+
+/// Budgets that keep pods on a node that is being emptied.
+fn held_drain(facts: &Facts, node: &Object, report: &mut Report) {
+    let here = |p: &&Object| p.str_at("/spec/nodeName") == Some(node.name()) && !pod::is_finished(p);
+    for object in facts.store.all("Pod").filter(here) {
+        let held = facts.events_of(&object.reference()).filter(|e| e.reason == "FailedEviction").last();
+        let budgets = facts.store.list("PodDisruptionBudget", object.namespace()).filter(|b| {
+            let selects = b.at("/spec/selector").is_some_and(|s| kubernaut_core::model::selector_matches(s, &object.labels()));
+            selects && b.i64_at("/status/disruptionsAllowed") == Some(0)
+        });
+        for budget in budgets {
+            let mut lead = Lead::new(&budget.reference(), if held.is_some() { 0.98 } else { 0.75 }, "it keeps pods on the node, which is closed");
+            if let Some(event) = held {
+                lead = lead.because(&object.reference(), EvidenceSource::Event, format!("{} ({} times)", event.message, event.count));
+            }
+            report.lead(lead);
         }
     }
 }

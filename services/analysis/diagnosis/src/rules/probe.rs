@@ -219,6 +219,9 @@ fn wrong_port(case: &Case<'_>, object: &Object, container: &Container<'_>, field
 
 /// The path is not known to the process.
 fn wrong_path(_case: &Case<'_>, container: &Container<'_>, field: &str, event: &KubeEvent) -> Option<Fault> {
+    if let Some(fault) = wrong_protocol(container, field, event) {
+        return Some(fault);
+    }
     let code = ["statuscode: 404", "statuscode: 405", "statuscode: 400", "statuscode: 401", "statuscode: 403"]
         .iter()
         .find(|c| event.message.contains(**c))?;
@@ -227,6 +230,31 @@ fn wrong_path(_case: &Case<'_>, container: &Container<'_>, field: &str, event: &
     let patch = other.map(|p| Map::from_iter([("path".to_owned(), json!(p))])).unwrap_or_default();
     let text = format!("the {} asks path {path} and gets {}", field.trim_end_matches("Probe"), code.trim_start_matches("statuscode: "));
     Some(Fault { confidence: if code.ends_with("404") { 0.92 } else { 0.82 }, text, patch })
+}
+
+/// The process speaks another protocol than the probe, or lacks what the probe runs.
+fn wrong_protocol(container: &Container<'_>, field: &str, event: &KubeEvent) -> Option<Fault> {
+    let message = event.message.as_str();
+    let has = |words: &[&str]| words.iter().any(|w| message.contains(w));
+    let probe = field.trim_end_matches("Probe");
+    let scheme = container.spec[field]["httpGet"]["scheme"].as_str().unwrap_or("HTTP");
+    let fault = |confidence, text: String, patch| Some(Fault { confidence, text, patch });
+    if has(&["server gave HTTP response to HTTPS client", "wrong version number"]) {
+        return fault(0.94, format!("the {probe} speaks HTTPS, the process HTTP"), Map::from_iter([("scheme".to_owned(), json!("HTTP"))]));
+    }
+    if has(&["malformed HTTP response", "malformed HTTP status", "transport connection broken"]) {
+        let patch = if scheme == "HTTP" { Map::from_iter([("scheme".to_owned(), json!("HTTPS"))]) } else { Map::new() };
+        return fault(0.9, format!("the {probe} speaks HTTP, the process another protocol"), patch);
+    }
+    if has(&["executable file not found", "no such file or directory", "command not found", "OCI runtime exec failed"]) {
+        return fault(0.93, format!("the {probe} runs a command that the container does not have"), Map::new());
+    }
+    let grpc = container.spec[field]["grpc"].is_object();
+    (grpc && has(&["service unknown", "Unimplemented", "unknown service", "NOT_SERVING"]) && !has(&["NOT_SERVING"])).then(|| Fault {
+        confidence: 0.88,
+        text: format!("the {probe} asks for a health service that the process does not offer"),
+        patch: Map::new(),
+    })
 }
 
 /// The probe gives up before the process answers.

@@ -161,12 +161,25 @@ fn exceeded(case: &Case<'_>, message: &str) -> Option<Finding> {
 fn other(case: &Case<'_>, message: &str) -> Option<Finding> {
     let reference = case.reference();
     let lower = message.to_lowercase();
-    let what = if lower.contains("violates podsecurity") {
+    let mut category = Category::BadReleaseConfig;
+    let mut at = reference.clone();
+    let what = if ["violates podsecurity", "unable to validate against any security context constraint", "podsecuritypolicy"]
+        .iter()
+        .any(|w| lower.contains(w))
+    {
+        category = Category::PodSecurityDenied;
         "pod security admission refuses the template"
     } else if lower.contains("maximum") && lower.contains("per container") || lower.contains("minimum") && lower.contains("per container") {
         "the template is outside of what the LimitRange allows"
     } else if lower.contains("serviceaccount") && lower.contains("not found") {
+        category = Category::ServiceAccountMissing;
+        let name = case.workload.object.pod_spec().and_then(|s| s["serviceAccountName"].as_str()).unwrap_or("default");
+        at = ObjectRef::new("ServiceAccount", case.workload.namespace(), name);
         "the service account of the template does not exist"
+    } else if lower.contains("no priorityclass with name") {
+        "the priority class of the template does not exist"
+    } else if lower.contains("runtimeclass") && lower.contains("not found") {
+        "the runtime class of the template does not exist"
     } else {
         return None;
     };
@@ -177,10 +190,11 @@ fn other(case: &Case<'_>, message: &str) -> Option<Finding> {
         let finding = finding.because_some(&reference, EvidenceSource::Revision, blamed.first().map(|c| super::rollout::describe(rollout, c)));
         return Some(super::rollout::with_undo(case, rollout, &blamed, finding));
     }
-    Some(Finding::new(Category::BadReleaseConfig, &reference, 0.75, what).propose(propose::escalate(
-        &reference,
+    let confidence = if category == Category::BadReleaseConfig { 0.78 } else { 0.92 };
+    Some(Finding::new(category, &at, confidence, what).propose(propose::escalate(
+        &at,
         what,
-        vec!["correct the template, or the rule of the namespace".to_owned()],
+        vec!["correct the template, or what the namespace allows and holds".to_owned()],
     )))
 }
 

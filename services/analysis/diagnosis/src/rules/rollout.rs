@@ -39,7 +39,7 @@ fn crash_after(case: &Case<'_>, rollout: &Rollout<'_>) -> Option<Finding> {
     let code = end.map_or(0, |t| t.exit_code);
     let (category, confidence, blamed) = blame(case, rollout, hits, container.name, code)?;
     let confidence = if rollout.proven.is_some() { confidence } else { confidence - 0.15 };
-    let reference = case.reference();
+    let reference = template_of(case, &case.reference());
     let mut finding = Finding::new(
         category,
         &reference,
@@ -279,7 +279,7 @@ pub(super) fn with_undo(case: &Case<'_>, rollout: &Rollout<'_>, blamed: &[&Chang
         None => finding.propose(propose::escalate(
             &reference,
             "the change has to be taken back by hand",
-            vec![format!("kubectl rollout undo {}", reference.kind.to_lowercase())],
+            vec![format!("set {} of {reference} back as it was", blamed.first().map_or("the template", |c| c.path.as_str()))],
         )),
     }
 }
@@ -299,10 +299,17 @@ pub(super) fn undo(case: &Case<'_>, rollout: &Rollout<'_>, blamed: &[&Change], r
     }
     let change = blamed.first()?;
     let (name, params) = restore_field(change)?;
-    let proposal = propose::action(name, reference, params)
+    let target = template_of(case, reference);
+    let proposal = propose::action(name, &target, params)
         .when(rollout.proven.is_some(), proven)
         .effect(format!("{} is as in revision {}", change.path, rollout.previous.number));
     Some(proposal.done())
+}
+
+/// Where the template stands: of a run, in its CronJob.
+pub(super) fn template_of(case: &Case<'_>, reference: &ObjectRef) -> ObjectRef {
+    let cron = case.workload.object.controller().filter(|o| reference.kind == "Job" && o.kind == "CronJob");
+    cron.map_or_else(|| reference.clone(), |o| ObjectRef { uid: None, ..o })
 }
 
 fn restore_field(change: &Change) -> Option<(&'static str, Value)> {

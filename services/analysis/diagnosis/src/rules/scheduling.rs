@@ -23,12 +23,85 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
         .or_else(|| case.facts.event(&object.reference(), &["FailedScheduling"], "").map(|e| e.message.clone()));
     let Some(spec) = object.at("/spec") else { return };
     let message = message.unwrap_or_default();
+    if message.contains("volume node affinity conflict") {
+        bound_to_a_volume(case, object, spec, &message, report);
+        return;
+    }
     if schedule::blames_volume(&message) || waits_for_claim(case, object) {
+        return;
+    }
+    if case.facts.store.all("Node").next().is_none() {
+        report.findings.extend(by_word(case, object, &message));
         return;
     }
     let verdicts = schedule::verdicts(case.facts, spec, case.facts.store.is_complete("Pod", None));
     let Some(finding) = decide(case, object, spec, &verdicts, &message, report) else { return };
     report.find(finding);
+}
+
+/// Only the nodes that reach the pod's volumes count.
+fn bound_to_a_volume(case: &Case<'_>, object: &Object, spec: &Value, message: &str, report: &mut Report) {
+    let claims = object.list_at("/spec/volumes").iter().filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
+    let volumes: Vec<(&Object, &Object)> = claims
+        .filter_map(|c| case.facts.store.get("PersistentVolumeClaim", object.namespace(), c))
+        .filter_map(|c| Some((c, case.facts.store.get("PersistentVolume", None, c.str_at("/spec/volumeName")?)?)))
+        .collect();
+    let terms = |v: &Object| v.at("/spec/nodeAffinity/required/nodeSelectorTerms").cloned().unwrap_or(Value::Null);
+    let mut verdicts = schedule::verdicts(case.facts, spec, case.facts.store.is_complete("Pod", None));
+    verdicts.retain(|v| volumes.iter().all(|(_, volume)| schedule::terms_match(&terms(volume), v.node)));
+    let Some((claim, volume)) = volumes.iter().find(|(_, v)| !terms(v).is_null()) else { return };
+    let holds = format!("volume {} can be used on these nodes only: {}", volume.name(), text::short(&terms(volume).to_string(), 200));
+    if verdicts.is_empty() {
+        let reference = claim.reference();
+        report.find(
+            start(Category::VolumeUnavailable, &reference, 0.88, "no node that can reach the claim's volume is left".into(), object, message)
+                .because(&reference, EvidenceSource::Spec, holds)
+                .propose(propose::escalate(
+                    &reference,
+                    "the volume is bound to a place that no longer exists",
+                    vec!["bring the node or zone of the volume back, or restore the data into a new claim".to_owned()],
+                )),
+        );
+        return;
+    }
+    if let Some(finding) = decide(case, object, spec, &verdicts, message, report) {
+        report.find(finding.because(&claim.reference(), EvidenceSource::Spec, holds));
+    }
+}
+
+/// No node could be read: the scheduler's own tally is what is left, and no change can be checked against the nodes.
+fn by_word(case: &Case<'_>, object: &Object, message: &str) -> Option<Finding> {
+    let tallies = schedule::tallies(message);
+    let kind = |reason: &str| match reason {
+        r if r.starts_with("Insufficient") || r.starts_with("Too many pods") => Some((2, Category::UnschedulableResources)),
+        r if r.contains("were unschedulable") => Some((4, Category::UnschedulableCordoned)),
+        r if r.contains("taint")
+            && !schedule::is_control_plane_taint(
+                r.trim_start_matches(|c| c != '{').trim_matches(['{', '}']).split(':').next().unwrap_or_default(),
+            ) =>
+        {
+            Some((3, Category::UnschedulableTaint))
+        }
+        r if r.contains("anti-affinity") || r.contains("topology spread") || r.contains("pod affinity") => {
+            Some((2, Category::UnschedulableAntiAffinity))
+        }
+        r if r.contains("affinity/selector") || r.contains("node selector") => Some((1, Category::UnschedulableNodeSelector)),
+        _ => None,
+    };
+    // A node that matches and is refused for something else tells more than the nodes that do not match.
+    let (_, category) = tallies.iter().filter_map(|(_, reason)| kind(reason)).max_by_key(|(weight, _)| *weight)?;
+    let reference = case.reference();
+    let finding = start(category, &reference, 0.8, "the scheduler finds no node".into(), object, message);
+    let fields = ["nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "resources"];
+    if let Some((rollout, change)) = placement_change(case, &fields) {
+        let finding = finding.because(&reference, EvidenceSource::Revision, rollout::describe(rollout, change));
+        return Some(rollout::with_undo(case, rollout, &[change], finding));
+    }
+    Some(finding.propose(propose::escalate(
+        &reference,
+        "the nodes could not be read, so no change can be checked against them",
+        vec!["compare what the scheduler says with the nodes".to_owned()],
+    )))
 }
 
 /// A claim that is not bound keeps the pod waiting; storage rules look at it.
@@ -160,6 +233,10 @@ fn cordoned(case: &Case<'_>, object: &Object, node: &Object, matching: &[&Verdic
         let finding = finding.because(&case.reference(), EvidenceSource::Revision, rollout::describe(rollout, change));
         return rollout::with_undo(case, rollout, &[change], finding);
     }
+    let finding = match unpin(case, object, node) {
+        Some((action, why)) => finding.because(&case.reference(), EvidenceSource::Revision, why).propose(action),
+        None => finding,
+    };
     let healthy = capacity::node_ready(node)
         && !node.list_at("/status/conditions").iter().any(|c| c["status"] == "True" && c["type"].as_str().is_some_and(|t| t.ends_with("Pressure")));
     finding.propose(
@@ -169,6 +246,20 @@ fn cordoned(case: &Case<'_>, object: &Object, node: &Object, matching: &[&Verdic
             .effect("the scheduler can use the node again")
             .done(),
     )
+}
+
+/// Taking back a change that did nothing but pin the pods to this one node: it leaves the decision of who closed the node alone.
+fn unpin(case: &Case<'_>, object: &Object, node: &Object) -> Option<(kubernaut_core::model::ProposedAction, String)> {
+    let rollout = case.rollout().filter(|r| r.proven.is_some())?;
+    let pinned = object.str_at("/spec/nodeSelector/kubernetes.io~1hostname") == node.label("kubernetes.io/hostname");
+    let [change] = rollout.changes.iter().filter(|c| c.kind != ChangeKind::Meta).collect::<Vec<_>>()[..] else { return None };
+    let before = &rollout.previous.template["spec"];
+    let elsewhere = schedule::verdicts(case.facts, before, case.facts.store.is_complete("Pod", None)).iter().any(|v| v.refusals.is_empty());
+    if !pinned || change.path != "nodeSelector" || !elsewhere {
+        return None;
+    }
+    let action = rollout::undo(case, rollout, &[change], &case.reference())?;
+    Some((action, rollout::describe(rollout, change)))
 }
 
 /// Whether a running job or pod drains the node.

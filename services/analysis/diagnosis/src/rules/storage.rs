@@ -70,7 +70,7 @@ fn absent_claim(case: &Case<'_>, claim: &ObjectRef) -> Finding {
         );
         return rollout::with_undo(case, release, &[&change], finding);
     }
-    Finding::new(Category::Unknown, claim, 0.8, format!("claim {} does not exist", claim.name)).propose(propose::escalate(
+    Finding::new(Category::VolumeUnavailable, claim, 0.88, format!("claim {} does not exist", claim.name)).propose(propose::escalate(
         claim,
         "the claim that the pod mounts does not exist; data may be lost",
         vec![format!("find out who removed {claim} and whether its volume still exists")],
@@ -160,8 +160,19 @@ fn not_bound(facts: &Facts, claim: &Object) -> Finding {
     let reference = claim.reference();
     let event = facts.events_of(&reference).filter(|e| e.kind == "Warning").last();
     let lost = claim.str_at("/status/phase") == Some("Lost");
-    let summary = if lost { "the claim lost its volume" } else { "the claim is not bound, and its class exists" };
-    Finding::new(Category::Unknown, &reference, 0.6, summary)
+    let obstacles = obstacles(facts, claim);
+    let summary = match obstacles.as_slice() {
+        _ if lost => "the claim lost its volume".to_owned(),
+        [] => "the claim is not bound, and its class exists".to_owned(),
+        [one] => format!("the claim is not bound: {one}"),
+        [first, rest @ ..] => format!("the claim is not bound: {first}, and {} more volumes do not fit", rest.len()),
+    };
+    let confidence = if obstacles.is_empty() && !lost && event.is_none() { 0.7 } else { 0.9 };
+    let mut finding = Finding::new(Category::VolumeUnavailable, &reference, confidence, summary);
+    for obstacle in obstacles.iter().take(4) {
+        finding = finding.because(&reference, EvidenceSource::Spec, obstacle.clone());
+    }
+    finding
         .because(&reference, EvidenceSource::Status, format!("phase {}", claim.str_at("/status/phase").unwrap_or("unknown")))
         .because_some(&reference, EvidenceSource::Event, event.map(|e| format!("{}: {}", e.reason, e.message)))
         .propose(propose::escalate(
@@ -169,6 +180,47 @@ fn not_bound(facts: &Facts, claim: &Object) -> Finding {
             "the volume has to be looked at by a person",
             vec!["check size, access mode and selector of the claim against the volumes, and the provisioner's log".to_owned()],
         ))
+}
+
+/// Why the volumes that a claim could get do not fit; those of other classes are left out.
+fn obstacles(facts: &Facts, claim: &Object) -> Vec<String> {
+    let class = |o: &Object| o.str_at("/spec/storageClassName").unwrap_or_default().to_owned();
+    let named = claim.str_at("/spec/volumeName");
+    let meant = |v: &&Object| named.map_or_else(|| class(v) == class(claim), |n| v.name() == n);
+    let mut found: Vec<String> = facts.store.all("PersistentVolume").filter(meant).filter_map(|v| misfit(v, claim)).collect();
+    if let Some(name) = named.filter(|n| facts.store.is_absent("PersistentVolume", None, n)) {
+        found.push(format!("volume {name}, which the claim names, does not exist"));
+    }
+    found
+}
+
+/// Why a volume is not for a claim.
+fn misfit(volume: &Object, claim: &Object) -> Option<String> {
+    let name = volume.name();
+    let holder = |part: &str| volume.str_at(&format!("/spec/claimRef/{part}"));
+    if let Some(other) = holder("name").filter(|n| *n != claim.name() || holder("namespace") != claim.namespace()) {
+        return Some(format!("volume {name} belongs to claim {}/{other}", holder("namespace").unwrap_or_default()));
+    }
+    if volume.str_at("/status/phase") == Some("Released") || holder("uid").is_some_and(|u| claim.uid().is_some_and(|c| c != u)) {
+        return Some(format!("volume {name} was released by a claim that is gone and is kept for its data"));
+    }
+    let modes = |o: &Object| o.list_at("/spec/accessModes").iter().filter_map(|m| m.as_str().map(str::to_owned)).collect::<Vec<_>>();
+    let missing: Vec<String> = modes(claim).into_iter().filter(|m| !modes(volume).contains(m)).collect();
+    if !missing.is_empty() {
+        return Some(format!("volume {name} lacks the access mode {} (it has {})", missing.join(", "), modes(volume).join(", ")));
+    }
+    let wanted = claim.at("/spec/resources/requests/storage").and_then(quantity::of).unwrap_or(0.0);
+    let offered = volume.at("/spec/capacity/storage").and_then(quantity::of).unwrap_or(f64::INFINITY);
+    if wanted > offered {
+        return Some(format!("volume {name} has {}, the claim asks for {}", quantity::memory(offered), quantity::memory(wanted)));
+    }
+    let mode = |o: &Object| o.str_at("/spec/volumeMode").unwrap_or("Filesystem").to_owned();
+    if mode(volume) != mode(claim) {
+        return Some(format!("volume {name} is of mode {}, the claim asks for {}", mode(volume), mode(claim)));
+    }
+    let selector = claim.at("/spec/selector")?;
+    (!kubernaut_core::model::selector_matches(selector, &volume.labels()))
+        .then(|| format!("volume {name} does not carry the labels that the claim asks for: {selector}"))
 }
 
 /// A process that finds no room left: on which claim?
@@ -336,9 +388,20 @@ fn mount_failures(case: &Case<'_>, report: &mut Report) {
             .last();
         let Some(event) = failed.filter(|e| !e.message.contains("secret \"") && !e.message.contains("configmap \"")) else { continue };
         let claims = claims_of(case);
-        let at = claims.first().map_or_else(|| case.reference(), |(_, c)| c.reference());
+        let meant = claims.iter().find(|(_, c)| c.str_at("/spec/volumeName").is_some_and(|v| event.message.contains(v))).or(claims.first());
+        let at = meant.map_or_else(|| case.reference(), |(_, c)| c.reference());
+        if let Some(node) = holder_lost(case.facts, &event.message) {
+            report.lead(Lead::new(&node, 0.97, "it holds the volume and does not answer").because(
+                &object.reference(),
+                EvidenceSource::Event,
+                event.message.clone(),
+            ));
+            return;
+        }
+        let held = event.message.contains("Multi-Attach");
+        let summary = if held { "the volume is held by a pod on another node" } else { "a volume cannot be attached or mounted" };
         report.find(
-            Finding::new(Category::Unknown, &at, 0.7, "a volume cannot be attached or mounted")
+            Finding::new(Category::VolumeUnavailable, &at, if held { 0.9 } else { 0.84 }, summary)
                 .because(&object.reference(), EvidenceSource::Event, format!("{}: {}", event.reason, event.message))
                 .propose(propose::escalate(
                     &at,
@@ -348,4 +411,14 @@ fn mount_failures(case: &Case<'_>, report: &mut Report) {
         );
         return;
     }
+}
+
+/// The node of the pod that holds a volume, if it is lost.
+fn holder_lost(facts: &Facts, message: &str) -> Option<ObjectRef> {
+    let names = message.split("used by pod(s) ").nth(1)?;
+    let mut holders = names.split([',', ' ']).filter_map(|n| facts.store.all("Pod").find(|p| p.name() == n.trim()));
+    holders.find_map(|p| {
+        let node = facts.store.get("Node", None, p.str_at("/spec/nodeName")?)?;
+        (!crate::facts::capacity::node_ready(node)).then(|| node.reference())
+    })
 }

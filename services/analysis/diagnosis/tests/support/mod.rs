@@ -393,7 +393,11 @@ impl ClusterRead for World {
     }
 
     async fn get(&self, _: CallContext, reference: ObjectRef) -> Result<Option<Object>> {
-        Ok(self.objects.iter().map(|o| Object::new(o.clone())).find(|o| o.reference().same_object(&reference)))
+        Ok(self
+            .objects
+            .iter()
+            .map(|o| Object::new(o.clone()))
+            .find(|o| o.kind() == reference.kind && o.name() == reference.name && o.namespace() == reference.namespace.as_deref()))
     }
 
     async fn list(&self, _: CallContext, query: ListQuery) -> Result<Vec<Object>> {

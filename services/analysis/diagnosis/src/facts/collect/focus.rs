@@ -199,11 +199,35 @@ pub(super) fn resolves_badly(facts: &Facts) -> bool {
     facts.store.all("Pod").any(|p| {
         let namespace = p.namespace().unwrap_or_default();
         let unresolved = |h: &log::Hit| {
-            h.sign.kind == log::Signature::NoSuchHost
-                && h.hosts.iter().any(|host| matches!(service::resolve(facts, host, namespace), service::Resolved::Service(_)))
+            h.sign.is_lookup() && h.hosts.iter().any(|host| matches!(service::resolve(facts, host, namespace), service::Resolved::Service(_)))
         };
         facts.logs.of_pod(namespace, p.name()).any(|(_, l)| l.hits().iter().any(unresolved))
     })
+}
+
+/// Namespaces of what sets up networks and volumes of pods, where events say that it does not.
+pub(super) fn component_namespaces(facts: &Facts) -> BTreeSet<String> {
+    let blames = |e: &&kubernaut_core::port::KubeEvent| {
+        matches!(e.reason.as_str(), "FailedCreatePodSandBox" | "NetworkNotReady") || e.message.contains("list of registered CSI drivers")
+    };
+    if !facts.events.iter().any(|e| blames(&e)) {
+        return BTreeSet::new();
+    }
+    let system = |n: &str| n == "kube-system" || ["calico", "cilium", "flannel", "csi", "storage", "longhorn", "rook"].iter().any(|w| n.contains(w));
+    facts.store.all("Namespace").map(|n| n.name().to_owned()).filter(|n| system(n)).collect()
+}
+
+/// Whether probes fail for want of an answer in time, or the alert may be about that.
+pub(super) fn probes_time_out(facts: &Facts) -> bool {
+    facts.events.iter().any(|e| e.reason == "Unhealthy" && ["deadline", "imeout", "timed out"].iter().any(|w| e.message.contains(w)))
+}
+
+/// Whether a pod of the target's namespace refers to a Secret that does not exist.
+pub(super) fn misses_a_secret(facts: &Facts) -> bool {
+    let absent = |r: &refs::Reference| r.object.kind == "Secret" && refs::broken(facts, r) == Some(refs::Broken::Absent);
+    let namespace = facts.target.namespace.as_deref();
+    let of_pods = facts.store.list("Pod", namespace).filter(|p| !pod::is_ready(p));
+    of_pods.filter_map(|p| p.at("/spec")).any(|s| refs::references(s, namespace).iter().any(absent)) || facts.target.kind == "Ingress"
 }
 
 /// Whether any log reports a denial by RBAC.

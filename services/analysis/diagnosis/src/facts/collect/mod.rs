@@ -121,9 +121,8 @@ async fn widen(reader: &Reader<'_>, facts: &mut Facts, request: &AnalysisRequest
     load_gitops(reader, facts).await;
     reader.check()?;
     rounds(reader, facts, config).await?;
-    if focus::resolves_badly(facts) && !facts.store.is_complete("ConfigMap", Some("kube-system")) {
-        load_namespace(reader, facts, "kube-system").await;
-    }
+    load_system(reader, facts, config).await;
+    load_custom(reader, facts).await;
     if focus::denied_by_rbac(facts) {
         reader.lists(&["ClusterRole", "ClusterRoleBinding"], None).await.into_store(&mut facts.store);
     }
@@ -172,6 +171,7 @@ fn needs_all_pods(facts: &Facts) -> bool {
 fn needs_volumes(facts: &Facts) -> bool {
     facts.target.kind.starts_with("PersistentVolume")
         || facts.store.list("PersistentVolumeClaim", facts.target.namespace.as_deref()).any(|c| c.str_at("/status/phase") != Some("Bound"))
+        || facts.store.list("Pod", facts.target.namespace.as_deref()).filter_map(pod::unschedulable).any(|m| m.contains("volume node affinity"))
 }
 
 async fn load_node_events(reader: &Reader<'_>, facts: &mut Facts) {
@@ -199,17 +199,48 @@ async fn load_gitops(reader: &Reader<'_>, facts: &mut Facts) {
     }
 }
 
+/// Namespaces in which parts of the cluster run, where facts point to one of them.
+async fn load_system(reader: &Reader<'_>, facts: &mut Facts, config: &DiagnosisConfig) {
+    let mut wanted = focus::component_namespaces(facts);
+    if focus::resolves_badly(facts) {
+        wanted.insert("kube-system".to_owned());
+    }
+    for namespace in wanted.into_iter().filter(|n| !facts.store.is_complete("ConfigMap", Some(n))).take(config.max_namespaces).collect::<Vec<_>>() {
+        load_namespace(reader, facts, &namespace).await;
+        let unwell: Vec<ObjectRef> =
+            workload::all_in(facts, &namespace).filter(|w| !w.is_healthy(facts.now)).map(|w| w.reference()).take(5).collect();
+        logs::read(reader, facts, &unwell, false, config).await;
+    }
+}
+
+/// Custom resources that fill a Secret which is missing.
+async fn load_custom(reader: &Reader<'_>, facts: &mut Facts) {
+    let namespace = facts.target.namespace.clone();
+    if !focus::misses_a_secret(facts) && facts.target.kind != "Certificate" {
+        return;
+    }
+    let list =
+        |kind: &str, namespace: Option<String>| ListQuery { group: "cert-manager.io".into(), kind: kind.into(), namespace, ..ListQuery::default() };
+    reader.list_optional(list("Certificate", namespace.clone())).await.into_store(&mut facts.store);
+    if facts.store.all("Certificate").next().is_some() {
+        reader.list_optional(list("Issuer", namespace)).await.into_store(&mut facts.store);
+        reader.list_optional(list("ClusterIssuer", None)).await.into_store(&mut facts.store);
+    }
+}
+
 async fn load_metrics(reader: &Reader<'_>, facts: &mut Facts) {
     if !reader.has(Capability::Metrics) {
         return;
     }
     let workload = workload::KINDS.contains(&facts.target.kind.as_str());
     let memory = workload || focus::any_oom(facts);
+    let slow = focus::probes_time_out(facts);
     let claims = facts.store.all("PersistentVolumeClaim").next().is_some();
     let disk = facts.store.all("Node").any(|n| n.condition("DiskPressure").is_some_and(|c| c["status"] == "True")) || facts.target.kind == "Node";
     let wanted = metric::NAMES.iter().filter(|n| match **n {
         "container_memory_working_set_bytes" => memory,
         n if n.starts_with("kubelet_volume") => claims,
+        n if n.starts_with("container_cpu") => slow,
         _ => disk,
     });
     let wanted: Vec<_> = wanted.map(|n| reader.metrics(n)).collect();

@@ -7,10 +7,12 @@ use regex::Regex;
 
 static ISO: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(\d{4})[-/.](\d{2})[-/.](\d{2})[T ](\d{2}:\d{2}:\d{2})(?:[.,]\d+)?\s?(Z|[+-]\d{2}:?\d{2})?").ok());
-static COMMON: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\b(\d{2})[/ ](Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[/ ](\d{4})[: ](\d{2}:\d{2}:\d{2})(?:[.,]\d+)?\s?([+-]\d{4})?").ok());
-static EPOCH: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"(?:"(?:ts|time|timestamp|@timestamp|t)"\s*:\s*|\b(?:ts|time|timestamp)=)"?(1[5-9]\d{8}|2[0-3]\d{8})(\d{3})?(?:\.\d+)?\b"#).ok());
+static COMMON: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\b(\d{2})[/ ](Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[/ ](\d{4})[: ](\d{2}:\d{2}:\d{2})(?:[.,]\d+)?\s?([+-]\d{4})?").ok()
+});
+static EPOCH: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?:"(?:ts|time|timestamp|@timestamp|t)"\s*:\s*|\b(?:ts|time|timestamp)=)"?(1[5-9]\d{8}|2[0-3]\d{8})(\d{3})?(?:\.\d+)?\b"#).ok()
+});
 
 const MONTHS: &[&str] = &["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 

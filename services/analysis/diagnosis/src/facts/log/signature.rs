@@ -15,6 +15,8 @@ pub(crate) struct Sign {
     pub(crate) kind: Signature,
     /// The variable, file, key, user, resource … that the line names.
     pub(crate) subject: Option<String>,
+    /// Whether the line is about finding an address for a name.
+    pub(crate) lookup: bool,
 }
 
 /// Kinds of failures.
@@ -52,7 +54,16 @@ pub(crate) enum Signature {
 impl Sign {
     /// Whether such a line is about a peer.
     pub(crate) fn names_a_host(&self) -> bool {
-        self.kind.is_network() || matches!(self.kind, Signature::AuthFailed | Signature::TooManyConnections | Signature::Tls | Signature::ServerError)
+        self.kind.is_network()
+            || matches!(
+                self.kind,
+                Signature::AuthFailed | Signature::TooManyConnections | Signature::ReadOnly | Signature::Tls | Signature::ServerError
+            )
+    }
+
+    /// Whether a name was asked for in vain.
+    pub(crate) fn is_lookup(&self) -> bool {
+        self.kind == Signature::NoSuchHost || (self.kind == Signature::Timeout && self.lookup)
     }
 
     /// How telling it is; the generic ones least.
@@ -98,20 +109,20 @@ pub(crate) fn recognise(line: &str) -> Vec<Sign> {
     }
     let mut signs = Vec::new();
     if let Some(name) = missing_env(line) {
-        signs.push(Sign { kind: Signature::MissingEnv, subject: Some(name) });
+        signs.push(Sign { kind: Signature::MissingEnv, subject: Some(name), lookup: false });
     }
     let worded = WORDS.iter().find(|(_, words)| words.iter().any(|w| lower.contains(w))).map(|(kind, _)| *kind);
     if let Some(kind) = worded.filter(|k| is_plausible(*k, &lower))
         && signs.is_empty()
     {
-        signs.push(Sign { kind, subject: subject(kind, line) });
+        signs.push(Sign { kind, subject: subject(kind, line), lookup: lower.contains("lookup") || lower.contains("resolv") });
     }
     if signs.is_empty() && is_server_error(line) && !is_mild(&lower) && !hosts_in(line).is_empty() {
-        signs.push(Sign { kind: Signature::ServerError, subject: None });
+        signs.push(Sign { kind: Signature::ServerError, subject: None, lookup: false });
     }
     if signs.is_empty() && FATAL.iter().any(|w| lower.contains(w)) && !is_mild(&lower) {
         let panic = ["panic", "traceback", "exception"].iter().any(|w| lower.contains(w));
-        signs.push(Sign { kind: if panic { Signature::Panic } else { Signature::Fatal }, subject: None });
+        signs.push(Sign { kind: if panic { Signature::Panic } else { Signature::Fatal }, subject: None, lookup: false });
     }
     signs
 }
