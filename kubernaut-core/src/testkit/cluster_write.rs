@@ -11,9 +11,35 @@ use super::{
 use crate::{
     ErrorKind,
     model::{Object, ObjectRef},
-    port::{AccessReview, ClusterRead, ClusterWrite, EvictRequest, PatchKind, PatchRequest, ScaleRequest},
+    port::{
+        AccessReview, ClusterRead, ClusterWrite, CopySecretRequest, CreateRequest, DeleteRequest, EvictRequest, ExecRequest, PatchKind, PatchRequest,
+        Propagation, ScaleRequest,
+    },
     service::CallContext,
 };
+
+/// Checks [`ClusterWrite::exec`] on a cluster whose containers really run.
+///
+/// # Panics
+/// With the rule that does not hold.
+pub async fn cluster_exec_suite(read: &dyn ClusterRead, write: &dyn ClusterWrite, fixture: &ClusterFixture) {
+    let pod = pods(read, fixture, "web").await.into_iter().next().expect("the deployment has pods").reference();
+    let request = |command: &str| ExecRequest {
+        pod: pod.clone(),
+        container: "side".into(),
+        command: vec!["/bin/sh".into(), "-c".into(), command.into()],
+        limit_bytes: 1000,
+    };
+    let said = write.exec(ctx(), request("printf out; printf err >&2; exit 3")).await.expect("the command runs");
+    assert_eq!((said.exit_code, said.stdout.as_slice(), said.stderr.as_str()), (3, b"out".as_slice(), "err"), "code and output are given back");
+    let kind = |refused: crate::Result<crate::port::ExecOutput>| refused.expect_err("it is refused").kind();
+    let large = write.exec(ctx(), request("i=0; while [ $i -lt 300 ]; do echo 0123456789; i=$((i+1)); done")).await;
+    assert_eq!(kind(large), ErrorKind::PayloadTooLarge, "more than the limit is an error");
+    let successor = ExecRequest { pod: pod.clone().with_uid("another"), ..request("true") };
+    assert_eq!(kind(write.exec(ctx(), successor).await), ErrorKind::Conflict, "another uid is a conflict");
+    let missing = ExecRequest { command: vec!["/no/such/program".into()], ..request("true") };
+    assert_eq!(kind(write.exec(ctx(), missing).await), ErrorKind::Unsupported, "a container without the program cannot run it");
+}
 
 /// Checks the rules of [`ClusterWrite`] on a cluster that holds the fixture; it changes it.
 ///
@@ -27,6 +53,9 @@ pub async fn cluster_write_suite(read: &dyn ClusterRead, write: &dyn ClusterWrit
     suite.what_cannot_be_patched_is_an_error().await;
     suite.scaling_changes_the_workload().await;
     suite.evictions_keep_budgets_and_uids().await;
+    suite.a_new_object_is_there_once().await;
+    suite.only_the_named_object_is_deleted().await;
+    suite.a_secret_is_copied_without_being_seen().await;
     suite.rights_can_be_asked_for().await;
 }
 
@@ -194,6 +223,75 @@ impl Suite<'_> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("an evicted pod goes");
+    }
+
+    async fn a_new_object_is_there_once(&self) {
+        let reference = self.fixture.reference("ConfigMap", "made");
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made", "namespace": self.fixture.namespace}, "data": {"a": "1"}});
+        let request = CreateRequest { object, field_manager: "kubernaut".into(), dry_run: true };
+        let tried = self.write.create(ctx(), request.clone()).await.expect("the dry-run succeeds");
+        assert_eq!(tried.after.str_at("/data/a"), Some("1"), "the answer is what would be stored");
+        assert!(self.read.get(ctx(), reference.clone()).await.expect("get succeeds").is_none(), "a dry-run changes nothing");
+        let made = self.write.create(ctx(), CreateRequest { dry_run: false, ..request.clone() }).await.expect("the creation succeeds").after;
+        assert!(made.uid().is_some() && made.resource_version().is_some() && made.created_at().is_some(), "the server gives it an identity: {made:?}");
+        assert_eq!(value_of(self.read, &reference, "/data/a").await, Some(json!("1")), "a read after the write sees it");
+        for dry_run in [true, false] {
+            let again = self.write.create(ctx(), CreateRequest { dry_run, ..request.clone() }).await;
+            assert_eq!(again.expect_err("it exists").kind(), ErrorKind::Conflict, "what exists is not created again");
+        }
+        let mut empty = self.current(&self.web()).await.value().clone();
+        empty["metadata"] = json!({"name": "empty", "namespace": self.fixture.namespace});
+        empty["spec"]["template"]["spec"]["containers"] = json!([]);
+        for object in [empty, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": self.fixture.namespace}})] {
+            let refused = self.write.create(ctx(), CreateRequest { object, field_manager: "kubernaut".into(), dry_run: false }).await;
+            assert_eq!(refused.expect_err("the content is bad").kind(), ErrorKind::InvalidInput, "bad content is refused");
+        }
+    }
+
+    async fn only_the_named_object_is_deleted(&self) {
+        let made = self.current(&self.fixture.reference("ConfigMap", "made")).await;
+        let request = DeleteRequest {
+            target: made.reference(),
+            resource_version: made.resource_version().map(str::to_owned),
+            grace_period_s: None,
+            propagation: Propagation::Background,
+            dry_run: true,
+        };
+        self.write.delete(ctx(), request.clone()).await.expect("the dry-run succeeds");
+        assert_eq!(self.current(&made.reference()).await, made, "a dry-run changes nothing");
+        let successor = made.reference().with_uid("00000000-0000-4000-8000-000000000000");
+        for wrong in [
+            DeleteRequest { target: successor, dry_run: false, ..request.clone() },
+            DeleteRequest { resource_version: Some("1".into()), dry_run: false, ..request.clone() },
+        ] {
+            assert_eq!(self.write.delete(ctx(), wrong).await.expect_err("another one").kind(), ErrorKind::Conflict, "another uid or version is a conflict");
+        }
+        assert_eq!(self.current(&made.reference()).await, made, "a conflict changes nothing");
+        let done = self.write.delete(ctx(), DeleteRequest { dry_run: false, ..request.clone() }).await.expect("the deletion succeeds");
+        assert_eq!(done.before, made, "before is the object");
+        assert!(self.read.get(ctx(), made.reference()).await.expect("get succeeds").is_none(), "a deleted object is gone");
+        let again = self.write.delete(ctx(), DeleteRequest { dry_run: false, ..request }).await;
+        assert_eq!(again.expect_err("it is gone").kind(), ErrorKind::NotFound, "what is gone is not found");
+        let pod = pods(self.read, self.fixture, "guarded").await.into_iter().next().expect("the guarded deployment has a pod").reference();
+        let forced = DeleteRequest { target: pod.clone(), resource_version: None, grace_period_s: Some(0), propagation: Propagation::Background, dry_run: false };
+        self.write.delete(ctx(), forced).await.expect("a deletion asks no budget");
+        assert!(!self.is_there(&pod).await, "a pod without time to stop is gone at once");
+    }
+
+    async fn a_secret_is_copied_without_being_seen(&self) {
+        let (source, target) = (self.fixture.reference("Secret", "token"), self.fixture.reference("Secret", "token-copy"));
+        let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token-copy", "namespace": self.fixture.namespace, "labels": {"suite": "copy"}}});
+        let request = CopySecretRequest { source, object, replace: false, field_manager: "kubernaut".into(), dry_run: true };
+        self.write.copy_secret(ctx(), request.clone()).await.expect("the dry-run succeeds");
+        assert!(self.read.get(ctx(), target.clone()).await.expect("get succeeds").is_none(), "a dry-run changes nothing");
+        let made = self.write.copy_secret(ctx(), CopySecretRequest { dry_run: false, ..request.clone() }).await.expect("the copy succeeds").after;
+        assert_eq!(made.at("/data"), Some(&json!({"a": "", "b": ""})), "the keys are there and no value is shown");
+        assert_eq!(made.label("suite"), Some("copy"), "it has the metadata that was given");
+        let again = self.write.copy_secret(ctx(), CopySecretRequest { dry_run: false, ..request.clone() }).await;
+        assert_eq!(again.expect_err("it exists").kind(), ErrorKind::Conflict, "an existing Secret is not overwritten unasked");
+        self.write.copy_secret(ctx(), CopySecretRequest { dry_run: false, replace: true, ..request.clone() }).await.expect("it may be replaced");
+        let absent = CopySecretRequest { source: self.fixture.reference("Secret", "absent"), ..request };
+        assert_eq!(self.write.copy_secret(ctx(), absent).await.expect_err("no source").kind(), ErrorKind::NotFound, "an absent source is not found");
     }
 
     /// Whether that very pod is there and not on its way out.

@@ -27,7 +27,6 @@ mod kube;
 mod log_tail;
 mod owners;
 mod patch;
-mod quantity;
 mod record;
 mod secrets;
 mod series;

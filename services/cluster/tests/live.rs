@@ -10,7 +10,7 @@ use kubernaut_cluster::{BundleCluster, RecordOptions, record};
 use kubernaut_core::{
     ErrorKind,
     port::{ClusterRead, ClusterWrite, ListQuery, PatchKind, PatchRequest},
-    testkit::{cluster_read::cluster_read_suite, cluster_write::cluster_write_suite},
+    testkit::{cluster_read::cluster_read_suite, cluster_write::{cluster_exec_suite, cluster_write_suite}},
 };
 use serde_json::json;
 use support::{ctx, live::live};
@@ -66,6 +66,9 @@ async fn a_recording_of_a_live_cluster_answers_as_it_does() {
 #[tokio::test]
 async fn a_live_cluster_keeps_the_rules_of_writing() {
     let Some(live) = live("write").await else { return };
+    if live.fixture.logs {
+        cluster_exec_suite(&live.cluster, &live.cluster, &live.fixture).await;
+    }
     cluster_write_suite(&live.cluster, &live.cluster, &live.fixture).await;
     live.tear_down().await;
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use kubernaut_core::{
     Error, Result,
-    model::{Object, selector_matches, well_known},
+    model::{Object, quantity, selector_matches, well_known},
 };
 use serde_json::Value;
 
-use crate::quantity;
 
 /// The object as it would be stored; fields that only the server writes are put back.
 pub(super) fn admit(before: &Object, mut after: Value) -> Result<Value> {
@@ -27,6 +26,23 @@ pub(super) fn admit(before: &Object, mut after: Value) -> Result<Value> {
         content(before, &object)?;
     }
     Ok(object.value().clone())
+}
+
+/// A new object, as far as actions can get it wrong.
+pub(super) fn admit_new(object: &Object) -> Result<()> {
+    let refuse = |message: &'static str| Err(Error::invalid("cluster.create", message).with("object", object.reference()));
+    if object.api_version().is_empty() || object.kind().is_empty() || object.name().is_empty() {
+        return refuse("a new object needs apiVersion, kind and metadata.name");
+    }
+    if let Some(known) = well_known(object.kind()) {
+        if known.namespaced != object.namespace().is_some() {
+            return refuse(if known.namespaced { "objects of this kind live in a namespace; name it" } else { "objects of this kind have no namespace" });
+        }
+        if object.at("/metadata/resourceVersion").is_some() {
+            return refuse("a new object has no resource version");
+        }
+    }
+    content(&Object::new(Value::Null), object)
 }
 
 fn identity(before: &Object, after: &Value) -> Result<()> {
@@ -65,7 +81,8 @@ fn content(before: &Object, after: &Object) -> Result<()> {
         return Err(invalid(after, "/spec/maxReplicas must be at least /spec/minReplicas"));
     }
     let selector = after.at("/spec/selector").filter(|_| after.group() == "apps");
-    if selector.is_some() && before.at("/spec/selector") != selector {
+    let existed = before.at("/spec").is_some();
+    if existed && selector.is_some() && before.at("/spec/selector") != selector {
         return Err(invalid(after, "/spec/selector cannot be changed"));
     }
     if selector.is_some_and(|s| !selector_matches(s, &after.map_at("/spec/template/metadata/labels"))) {
@@ -75,7 +92,7 @@ fn content(before: &Object, after: &Object) -> Result<()> {
         return Ok(());
     }
     match (after.kind(), after.pod_spec()) {
-        ("Pod", _) => running_pod(before, after),
+        ("Pod", _) if existed => running_pod(before, after),
         (_, Some(spec)) => pod_spec(after, spec),
         (_, None) if before.pod_spec().is_some() => Err(invalid(after, "the pod template cannot be removed")),
         _ => Ok(()),
@@ -124,7 +141,7 @@ fn pod_spec(object: &Object, spec: &Value) -> Result<()> {
 
 fn resources(object: &Object, container: &str, resources: &Value) -> Result<()> {
     let parse = |part: &str, resource: &str, value: &Value| {
-        quantity::parse(value).ok_or_else(|| invalid(object, format!("container {container}: {part}.{resource} is not a quantity: {value}")))
+        quantity::of(value).ok_or_else(|| invalid(object, format!("container {container}: {part}.{resource} is not a quantity: {value}")))
     };
     for (resource, request) in resources["requests"].as_object().into_iter().flatten() {
         let request = parse("requests", resource, request)?;

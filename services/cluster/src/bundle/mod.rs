@@ -4,6 +4,7 @@
 //! Any part may be missing, unknown files are ignored, and a malformed one is an error that names file and line.
 
 mod admission;
+mod create;
 mod documents;
 mod eviction;
 mod history;

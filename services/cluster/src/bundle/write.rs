@@ -4,13 +4,15 @@ use async_trait::async_trait;
 use kubernaut_core::{
     Error, Result,
     model::{Object, ObjectRef, well_known},
-    port::{AccessReview, ClusterWrite, EvictRequest, PatchKind, PatchRequest, ScaleRequest, WriteOutcome},
+    port::{
+        AccessReview, ClusterWrite, CopySecretRequest, CreateRequest, DeleteRequest, EvictRequest, PatchKind, PatchRequest, ScaleRequest, WriteOutcome,
+    },
     service::CallContext,
 };
 use serde_json::{Value, json};
 
 use super::{
-    BundleCluster, admission, eviction,
+    BundleCluster, admission, create, eviction,
     reactions::{Operation, seconds},
     simulation::Simulation,
     store::advance_generation,
@@ -29,6 +31,18 @@ impl ClusterWrite for BundleCluster {
 
     async fn scale(&self, ctx: CallContext, request: ScaleRequest) -> Result<WriteOutcome> {
         ctx.run("cluster.scale", async { scale(&mut self.state_mut(), &request) }).await
+    }
+
+    async fn create(&self, ctx: CallContext, request: CreateRequest) -> Result<WriteOutcome> {
+        ctx.run("cluster.create", async { create::create(&mut self.state_mut(), request) }).await
+    }
+
+    async fn delete(&self, ctx: CallContext, request: DeleteRequest) -> Result<WriteOutcome> {
+        ctx.run("cluster.delete", async { create::delete(&mut self.state_mut(), &request) }).await
+    }
+
+    async fn copy_secret(&self, ctx: CallContext, request: CopySecretRequest) -> Result<WriteOutcome> {
+        ctx.run("cluster.copy_secret", async { create::copy_secret(&mut self.state_mut(), request) }).await
     }
 
     /// A recording has no accounts: everything is allowed.
@@ -84,7 +98,7 @@ fn evict(state: &mut Simulation, request: &EvictRequest) -> Result<WriteOutcome>
 }
 
 /// The object to be changed, if the preconditions hold.
-fn read_for_write(state: &Simulation, operation: &'static str, target: &ObjectRef, version: Option<&str>) -> Result<Object> {
+pub(super) fn read_for_write(state: &Simulation, operation: &'static str, target: &ObjectRef, version: Option<&str>) -> Result<Object> {
     let by_name = ObjectRef { uid: None, ..target.clone() };
     let found = state.store().get(&by_name).ok_or_else(|| Error::not_found(operation, "the object does not exist").with("object", target))?;
     let conflict = |message: &'static str| Err(Error::conflict(operation, message).with("object", target));
@@ -119,7 +133,7 @@ fn store(state: &mut Simulation, before: Object, after: Value, commit: &Commit<'
 }
 
 /// Leaves the manager's name and time, as the server does; which fields it owns is not worked out.
-fn record_manager(object: &mut Value, manager: &str, at: &str) {
+pub(super) fn record_manager(object: &mut Value, manager: &str, at: &str) {
     let version = object["apiVersion"].clone();
     let Some(metadata) = object["metadata"].as_object_mut() else { return };
     let managers = metadata.entry("managedFields").or_insert_with(|| json!([]));

@@ -4,8 +4,10 @@
 //! for a short while, by uid, because it does not change. Evidence may come from [`crate::CachedCluster`] instead.
 
 mod config;
+mod create;
 mod discovery;
 mod error;
+mod exec;
 mod logs;
 mod prometheus;
 mod read;

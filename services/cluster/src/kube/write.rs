@@ -5,7 +5,10 @@ use http::Method;
 use kubernaut_core::{
     Error, ErrorKind, Result,
     model::{Object, ObjectRef},
-    port::{AccessReview, ClusterWrite, EvictRequest, PatchKind, PatchRequest, ScaleRequest, WriteOutcome},
+    port::{
+        AccessReview, ClusterWrite, CopySecretRequest, CreateRequest, DeleteRequest, EvictRequest, ExecOutput, ExecRequest, PatchKind, PatchRequest,
+        ScaleRequest, WriteOutcome,
+    },
     service::CallContext,
 };
 use serde_json::{Value, json};
@@ -30,21 +33,37 @@ impl ClusterWrite for KubeCluster {
         ctx.run("cluster.scale", self.0.scale(&request)).await
     }
 
+    async fn create(&self, ctx: CallContext, request: CreateRequest) -> Result<WriteOutcome> {
+        ctx.run("cluster.create", self.0.create("cluster.create", &request)).await
+    }
+
+    async fn delete(&self, ctx: CallContext, request: DeleteRequest) -> Result<WriteOutcome> {
+        ctx.run("cluster.delete", self.0.delete(&request)).await
+    }
+
+    async fn copy_secret(&self, ctx: CallContext, request: CopySecretRequest) -> Result<WriteOutcome> {
+        ctx.run("cluster.copy_secret", self.0.copy_secret(request)).await
+    }
+
+    async fn exec(&self, ctx: CallContext, request: ExecRequest) -> Result<ExecOutput> {
+        ctx.run("cluster.exec", self.0.exec(&request)).await
+    }
+
     async fn can_i(&self, ctx: CallContext, review: AccessReview) -> Result<bool> {
         ctx.run("cluster.can_i", self.0.can_i(&review)).await
     }
 }
 
 /// The object to be changed, as read just before.
-struct Target {
-    resource: Resource,
-    path: String,
-    before: Object,
+pub(super) struct Target {
+    pub(super) resource: Resource,
+    pub(super) path: String,
+    pub(super) before: Object,
 }
 
 impl Inner {
     /// Reads the object and checks the preconditions; the server checks them again with the write.
-    async fn target(&self, operation: &'static str, reference: &ObjectRef, version: Option<&str>) -> Result<Target> {
+    pub(super) async fn target(&self, operation: &'static str, reference: &ObjectRef, version: Option<&str>) -> Result<Target> {
         let resource = self.resource(operation, reference).await?;
         let path = resource.object(reference.namespace.as_deref(), &reference.name).ok_or_else(|| needs_namespace(operation, reference))?;
         let by_name = ObjectRef { uid: None, ..reference.clone() };
@@ -73,7 +92,7 @@ impl Inner {
         Ok(WriteOutcome { before: target.before, after, warnings: answer.warnings(), simulated: false })
     }
 
-    async fn send_patch(&self, operation: &'static str, path: &str, body: (&'static str, Value), (manager, dry_run): (&str, bool)) -> Result<Answer> {
+    pub(super) async fn send_patch(&self, operation: &'static str, path: &str, body: (&'static str, Value), (manager, dry_run): (&str, bool)) -> Result<Answer> {
         // Strict: a misspelt field is refused instead of dropped in silence.
         let mut query = vec![("fieldManager", manager), ("fieldValidation", "Strict")];
         if dry_run {

@@ -1,0 +1,66 @@
+//! Commands in running containers.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api,
+    api::{AttachParams, AttachedProcess},
+};
+use kubernaut_core::{
+    Error, ErrorKind, Result,
+    port::{ExecOutput, ExecRequest},
+};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::{Inner, create::exit_code, error::transport, needs_namespace};
+
+const OPERATION: &str = "cluster.exec";
+/// Error output beyond this is not kept.
+const STDERR_LIMIT: usize = 16 * 1024;
+
+impl Inner {
+    pub(super) async fn exec(&self, request: &ExecRequest) -> Result<ExecOutput> {
+        let target = self.target(OPERATION, &request.pod, None).await?;
+        let namespace = target.before.namespace().ok_or_else(|| needs_namespace(OPERATION, &request.pod))?;
+        let pods: Api<Pod> = Api::namespaced(self.rest.client().clone(), namespace);
+        let how = AttachParams::default().container(&request.container).stdin(false).stdout(true).stderr(true);
+        let process = pods.exec(target.before.name(), &request.command, &how).await.map_err(|e| match e {
+            kube::Error::Api(status) => Error::new(ErrorKind::InvalidInput, OPERATION, format!("the API server refused: {}", status.message)),
+            other => transport(OPERATION, other),
+        })?;
+        finish(process, request.limit_bytes).await
+    }
+}
+
+async fn finish(mut process: AttachedProcess, limit: usize) -> Result<ExecOutput> {
+    let lost = || Error::new(ErrorKind::Unavailable, OPERATION, "the connection to the container ended early");
+    let (stdout, stderr) = (process.stdout().ok_or_else(lost)?, process.stderr().ok_or_else(lost)?);
+    let ended = process.take_status().ok_or_else(lost)?;
+    // Both streams are drained at once: a full one would hold the other back.
+    let (stdout, stderr) = tokio::join!(drain(stdout, limit), drain(stderr, STDERR_LIMIT));
+    let ((stdout, too_long), (stderr, _)) = (stdout?, stderr?);
+    if too_long {
+        process.abort();
+        return Err(Error::new(ErrorKind::PayloadTooLarge, OPERATION, "the command said more than is kept").with("limit_bytes", limit));
+    }
+    let status = ended.await.ok_or_else(lost)?;
+    let status = serde_json::to_value(status).map_err(|e| Error::internal(OPERATION, "the answer cannot be read").source(e))?;
+    Ok(ExecOutput { exit_code: exit_code(&status)?, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+}
+
+/// All that a stream says up to the limit, and whether there was more.
+async fn drain(mut stream: impl AsyncRead + Unpin, limit: usize) -> Result<(Vec<u8>, bool)> {
+    let broken = |e: std::io::Error| Error::new(ErrorKind::Unavailable, OPERATION, "the connection to the container broke").source(e);
+    let mut kept = Vec::new();
+    let mut chunk = vec![0; 16 * 1024];
+    loop {
+        let size = stream.read(&mut chunk).await.map_err(broken)?;
+        if size == 0 {
+            return Ok((kept, false));
+        }
+        let room = limit - kept.len();
+        kept.extend_from_slice(&chunk[..size.min(room)]);
+        if size > room {
+            return Ok((kept, true));
+        }
+    }
+}
