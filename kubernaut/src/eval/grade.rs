@@ -1,6 +1,6 @@
 //! Grading one case.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     ExpectedAction, Prediction, Truth,
@@ -9,7 +9,7 @@ use super::{
 };
 
 /// How one answer compares with the truth.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseGrade {
     /// The case.
     pub id: String,
@@ -17,6 +17,10 @@ pub struct CaseGrade {
     pub family: String,
     /// easy, medium or hard.
     pub difficulty: String,
+    /// The category that is right.
+    pub expected_category: String,
+    /// The category of the first candidate; `None` without one.
+    pub category: Option<String>,
     /// Category and object of the first candidate are right.
     pub root_cause: bool,
     /// Credit of the first action, 0 to 1; 0 on a violation.
@@ -29,10 +33,14 @@ pub struct CaseGrade {
     pub decision: bool,
     /// A person is asked where nobody has to be.
     pub over_asking: bool,
+    /// The case is handed over to a person, which earns full credit, though the decision named as right is another.
+    pub escalated_rightly: bool,
     /// Every proposal changes nothing.
     pub abstained: bool,
     /// Whether parameters are expected, and whether they are right.
     pub params: Option<bool>,
+    /// Whether a raised memory limit is above the one in force and at most 64 times it; `None` where none is raised.
+    pub sane: Option<bool>,
     /// Confidence of the first candidate.
     pub confidence: Option<f64>,
     /// Harmful proposals.
@@ -40,7 +48,7 @@ pub struct CaseGrade {
     /// Time taken.
     pub latency_ms: Option<f64>,
     /// What was answered, where something is wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub miss: Option<String>,
 }
 
@@ -60,14 +68,18 @@ pub fn grade_case(truth: &Truth, prediction: Option<&Prediction>) -> CaseGrade {
         id: truth.id.clone(),
         family: truth.family.clone(),
         difficulty: truth.difficulty.clone(),
+        expected_category: truth.root_cause.category.clone(),
+        category: first.map(|c| c.category.clone()),
         root_cause,
         action: credit,
         environment,
         target: prediction.is_some_and(|p| targets().any(|t| *t == p.target)),
         decision: prediction.is_some_and(|p| right_decision(truth, &p.decision)),
         over_asking: prediction.is_some_and(|p| p.decision == "approve" && !truth.approval_expected),
+        escalated_rightly: prediction.is_some_and(|p| escalated_rightly(truth, &p.decision)),
         abstained: !actions.is_empty() && actions.iter().all(|a| REST.contains(&a.action.as_str())),
         params: params_right(truth, scored, actions.first()),
+        sane: None,
         confidence: first.map(|c| c.confidence),
         violations,
         latency_ms: prediction.map(|p| p.latency_ms),
@@ -123,6 +135,12 @@ fn right_decision(truth: &Truth, decision: &str) -> bool {
         (false, true) => decision == "approve",
         (false, false) => decision == "act",
     }
+}
+
+/// The public way of grading has one right decision a case. Where handing over earns everything, it cannot be wrong.
+fn escalated_rightly(truth: &Truth, decision: &str) -> bool {
+    let full = truth.expected_actions.iter().any(|e| e.action == "escalate" && e.credit >= 1.0);
+    decision == "escalate" && full && !right_decision(truth, decision)
 }
 
 fn params_right(truth: &Truth, scored: Option<&ExpectedAction>, action: Option<&PredictedAction>) -> Option<bool> {
