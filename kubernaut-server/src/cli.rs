@@ -128,19 +128,22 @@ pub struct AnalyzeArgs {
 /// `eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// Folder with one bundle a folder.
-    #[arg(long)]
-    pub cases: PathBuf,
+    /// Folder with one bundle a folder, or with these under bundles/ and the truth under expected/.
+    #[arg(long, required_unless_present = "compare")]
+    pub cases: Option<PathBuf>,
     /// Folder with the truth, one YAML file a case.
     #[arg(long)]
     pub expected: Option<PathBuf>,
     /// File that gets one JSON line a case.
     #[arg(long)]
     pub predictions: Option<PathBuf>,
+    /// Compare two results, each as `--output json` prints it; the earlier one first.
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with_all = ["cases", "expected", "predictions"])]
+    pub compare: Option<Vec<PathBuf>>,
     /// How the result is printed.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,
-    /// End with status 1 if the truth is given and any answer is harmful.
+    /// End with status 1 if any answer is harmful, or if the second of two compared results is worse.
     #[arg(long)]
     pub exit_code: bool,
 }
