@@ -1,7 +1,7 @@
 //! Every language reads and writes the same JSON: the samples under `tests/vectors` at the root of the workspace.
 //!
 //! A file holds `[{name, value, reads?}]`: `value` is read and written again unchanged; each of `reads` leaves out what has a default and reads as the
-//! same. The last three files are tables.
+//! same. The last four files are tables.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -89,7 +89,7 @@ samples! {
 
 #[test]
 fn every_file_is_read_by_a_test() {
-    let tables = ["digests", "error_kinds", "fingerprints"];
+    let tables = ["digests", "error_kinds", "errors", "fingerprints"];
     let read: BTreeSet<String> = SAMPLES.iter().chain(&tables).map(|name| format!("{name}.json")).collect();
     let there: BTreeSet<String> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(there, read);

@@ -22,6 +22,7 @@ mod builder;
 mod config;
 pub mod eval;
 mod handle;
+pub mod host;
 mod report;
 mod scan;
 
