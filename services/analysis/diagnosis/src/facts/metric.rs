@@ -22,7 +22,7 @@ pub(crate) const NAMES: &[&str] = &[
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Trend {
     pub(crate) peak: f64,
-    /// Bytes per second over the longest stretch without a drop.
+    /// Bytes per second over the last telling stretch without a drop.
     pub(crate) slope: f64,
     /// Seconds of that stretch.
     pub(crate) span_s: i64,
@@ -62,24 +62,28 @@ fn alias<'a>(labels: &'a BTreeMap<String, String>, key: &str) -> Option<&'a str>
     labels.get(other).map(String::as_str)
 }
 
+/// Seconds of one run that tell whether memory grows.
+const TELLING_S: i64 = 1_800;
+
 /// The trend of a series; `None` for fewer than five readings.
 pub(crate) fn trend(values: &[(Timestamp, f64)]) -> Option<Trend> {
     if values.len() < 5 {
         return None;
     }
     let peak = values.iter().map(|(_, v)| *v).fold(0.0, f64::max);
-    let mut best = (0, 0);
+    let mut runs: Vec<&[(Timestamp, f64)]> = Vec::new();
     let mut start = 0;
     for i in 1..=values.len() {
         // A restart shows as a drop to less than half.
         if i == values.len() || values[i].1 < 0.5 * values[i - 1].1 {
-            if i - start > best.1 - best.0 {
-                best = (start, i);
-            }
+            runs.push(&values[start..i]);
             start = i;
         }
     }
-    let run = &values[best.0..best.1];
+    // What it does now counts: the last run that is long enough to tell, else the longest.
+    let span = |r: &[(Timestamp, f64)]| r.last().map_or(0, |l| l.0.as_second()) - r.first().map_or(0, |f| f.0.as_second());
+    let telling = runs.iter().rev().find(|r| r.len() >= 5 && span(r) >= TELLING_S);
+    let run = *telling.or_else(|| runs.iter().max_by_key(|r| r.len()))?;
     let (first, last) = (run.first()?, run.last()?);
     let span_s = last.0.as_second() - first.0.as_second();
     let ups = run.windows(2).filter(|w| w[1].1 > w[0].1).count();

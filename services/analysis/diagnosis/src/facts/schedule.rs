@@ -176,6 +176,11 @@ pub(crate) fn blames_spread(message: &str) -> bool {
     message.contains("topology spread")
 }
 
+/// Whether a scheduler message says that a volume can be used on other nodes only.
+pub(crate) fn blames_place_of_volume(message: &str) -> bool {
+    message.contains("volume node affinity conflict") || message.contains("match PersistentVolume's node affinity")
+}
+
 /// Whether a scheduler message blames volumes.
 pub(crate) fn blames_volume(message: &str) -> bool {
     [

@@ -86,10 +86,7 @@ impl<'a> Workload<'a> {
     /// Whether everything that should run is ready and nothing of it is unwell.
     pub(crate) fn is_healthy(&self, now: Timestamp) -> bool {
         match self.kind() {
-            "Job" => {
-                self.object.condition("Complete").is_some_and(|c| c["status"] == "True")
-                    || (!job_failed(self.object) && self.failing_pods(now).is_empty())
-            }
+            "Job" => self.is_complete() || (!job_failed(self.object) && self.failing_pods(now).is_empty()),
             "CronJob" => self.failing_pods(now).is_empty(),
             "Pod" => !pod::is_unhealthy(self.object, now),
             _ => {
@@ -97,6 +94,11 @@ impl<'a> Workload<'a> {
                 self.ready() >= self.desired() && unavailable == 0 && self.bad_pods(now).is_empty()
             }
         }
+    }
+
+    /// Whether it is a Job that succeeded.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.object.condition("Complete").is_some_and(|c| c["status"] == "True")
     }
 
     /// Whether the cluster refuses to create its pods now. While a rollout is stuck on that, the pods of the revision before keep the

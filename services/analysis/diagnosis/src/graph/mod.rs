@@ -146,6 +146,15 @@ impl Graph {
         false
     }
 
+    /// Whether a node was reached from another workload, which needs it.
+    pub(crate) fn is_needed_by_a_workload(&self, node: usize) -> bool {
+        let own = &self.nodes[node].subject;
+        self.path(node).iter().map(|i| &self.nodes[*i].subject).any(|s| {
+            let runs_pods = crate::facts::workload::KINDS.contains(&s.kind.as_str()) && s.kind != "CronJob";
+            runs_pods && !s.same_object(own)
+        })
+    }
+
     /// From the alerted object to a node: why each was looked at.
     pub(crate) fn path(&self, to: usize) -> Vec<usize> {
         let mut path = vec![to];

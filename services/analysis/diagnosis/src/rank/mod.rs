@@ -27,7 +27,7 @@ pub(crate) fn rank(graph: &Graph, doubt: f64) -> Vec<Ranked> {
             if finding.symptom && explained(graph, node) {
                 continue;
             }
-            let finding = if n.depth > 0 { as_dependency(graph, finding) } else { finding.clone() };
+            let finding = if graph.is_needed_by_a_workload(node) { as_dependency(finding) } else { finding.clone() };
             let confidence = (finding.confidence * n.strength * doubt).clamp(0.0, 0.99);
             all.push(Ranked { finding, node, confidence });
         }
@@ -53,8 +53,8 @@ pub(crate) fn rank(graph: &Graph, doubt: f64) -> Vec<Ranked> {
 /// A workload that fails because a peer is switched off fails by its dependency; the peer is what is to be changed.
 fn relabel(graph: &Graph, all: &mut [Ranked]) {
     let Some(first) = all.first_mut().filter(|r| r.finding.category == Category::ScaledToZero) else { return };
-    let fails = graph.nodes.first().is_some_and(|n| n.report.findings.iter().any(is_failure));
-    if graph.nodes[first.node].depth > 0 && fails {
+    let fails = graph.nodes.iter().filter(|n| n.is_target).any(|n| n.report.findings.iter().any(is_failure));
+    if graph.is_needed_by_a_workload(first.node) && fails {
         first.finding.category = Category::DependencyFailure;
     }
 }
@@ -81,9 +81,8 @@ fn is_failure(finding: &Finding) -> bool {
 }
 
 /// A peer that fails for a reason of its own is, seen from the alert, the dependency that failed.
-fn as_dependency(graph: &Graph, finding: &Finding) -> Finding {
-    let alerted_fails = graph.nodes.first().is_some_and(|n| n.report.findings.iter().any(is_failure));
-    if !is_failure(finding) || !alerted_fails {
+fn as_dependency(finding: &Finding) -> Finding {
+    if !is_failure(finding) {
         return finding.clone();
     }
     Finding { category: Category::DependencyFailure, confidence: finding.confidence.max(PEER), symptom: false, ..finding.clone() }

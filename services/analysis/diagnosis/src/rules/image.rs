@@ -36,7 +36,8 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
         return;
     };
     let message = pull_message(case, object, &container);
-    let Some(why) = classify(&message, container.waiting_reason()) else {
+    let why = classify(&message, container.waiting_reason()).map(|w| if w == Why::NotFound { hidden(case, object, &container, &message) } else { w });
+    let Some(why) = why else {
         report.find(
             Finding::new(Category::ImageNotFound, &case.reference(), 0.55, format!("the image of container {} cannot be pulled", container.name))
                 .because(&object.reference(), EvidenceSource::Status, format!("{}: {message}", container.waiting_reason())),
@@ -49,6 +50,20 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
         Why::Platform => platform(case, object, &container, &message),
         Why::Registry => registry_down(case, object, &container, &message),
     });
+}
+
+/// A registry that hides private images says of them what it says of absent ones: then the pull secret and those that run the image tell.
+fn hidden(case: &Case<'_>, object: &Object, container: &Container<'_>, message: &str) -> Why {
+    if !message.to_lowercase().contains("may require") {
+        return Why::NotFound;
+    }
+    let references = refs::references(object.at("/spec").unwrap_or(&serde_json::Value::Null), object.namespace());
+    let lost = references.iter().any(|r| r.place == "imagePullSecrets" && refs::broken(case.facts, r).is_some());
+    let image = container.spec["image"].as_str().unwrap_or_default();
+    let runs = |p: &Object| {
+        p.list_at("/spec/containers").iter().any(|c| c["image"] == image) && p.list_at("/status/containerStatuses").iter().any(|s| s["ready"] == true)
+    };
+    if lost || case.facts.store.all("Pod").any(runs) { Why::Auth } else { Why::NotFound }
 }
 
 /// The fullest text on a failed pull: event or waiting message.

@@ -23,7 +23,7 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
         .or_else(|| case.facts.event(&object.reference(), &["FailedScheduling"], "").map(|e| e.message.clone()));
     let Some(spec) = object.at("/spec") else { return };
     let message = message.unwrap_or_default();
-    if message.contains("volume node affinity conflict") {
+    if schedule::blames_place_of_volume(&message) {
         bound_to_a_volume(case, object, spec, &message, report);
         return;
     }
@@ -370,6 +370,12 @@ fn pod_rules(case: &Case<'_>, object: &Object, spec: &Value, message: &str) -> O
         let finding = finding.because(&reference, EvidenceSource::Revision, rollout::describe(rollout, change));
         return Some(rollout::with_undo(case, rollout, &[change], finding));
     }
+    let wider = propose::action("provision_node", &reference, json!({ "topology_key": key }))
+        .when(true, format!("a node in a further place by {key} takes the next replica"))
+        .effect("every replica has a place of its own")
+        .done();
+    // Members of a StatefulSet are apart to survive the loss of a place together.
+    let finding = if reference.kind == "StatefulSet" { finding.propose(wider) } else { finding };
     Some(
         finding.propose(
             propose::action("patch_affinity", &reference, json!({ "pod_anti_affinity": "preferred", "topology_key": key }))

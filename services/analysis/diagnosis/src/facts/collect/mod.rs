@@ -171,7 +171,7 @@ fn needs_all_pods(facts: &Facts) -> bool {
 fn needs_volumes(facts: &Facts) -> bool {
     facts.target.kind.starts_with("PersistentVolume")
         || facts.store.list("PersistentVolumeClaim", facts.target.namespace.as_deref()).any(|c| c.str_at("/status/phase") != Some("Bound"))
-        || facts.store.list("Pod", facts.target.namespace.as_deref()).filter_map(pod::unschedulable).any(|m| m.contains("volume node affinity"))
+        || facts.store.list("Pod", facts.target.namespace.as_deref()).filter_map(pod::unschedulable).any(super::schedule::blames_place_of_volume)
 }
 
 async fn load_node_events(reader: &Reader<'_>, facts: &mut Facts) {
