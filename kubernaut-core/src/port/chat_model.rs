@@ -96,7 +96,7 @@ pub struct AnswerSchema {
 
 /// A conversation to be continued.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct ChatRequest {
+pub struct CompletionRequest {
     /// The conversation so far, oldest first.
     pub messages: Vec<ChatMessage>,
     /// Tools on offer.
@@ -129,7 +129,7 @@ pub enum FinishReason {
 
 /// What a call used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct TokenUsage {
+pub struct CompletionUsage {
     /// Tokens read, those from the provider's cache included.
     pub input: u64,
     /// Those of `input` that came from the provider's cache.
@@ -142,7 +142,7 @@ pub struct TokenUsage {
     pub reasoning: u64,
 }
 
-impl std::ops::AddAssign for TokenUsage {
+impl std::ops::AddAssign for CompletionUsage {
     fn add_assign(&mut self, other: Self) {
         self.input += other.input;
         self.cached_input += other.cached_input;
@@ -154,7 +154,7 @@ impl std::ops::AddAssign for TokenUsage {
 
 /// What the model answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ChatResponse {
+pub struct Completion {
     /// The text; may be empty beside tool calls.
     pub text: String,
     /// Tools it wants called, in its order.
@@ -163,7 +163,7 @@ pub struct ChatResponse {
     pub finish: FinishReason,
     /// What it used; `None` if the provider does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<TokenUsage>,
+    pub usage: Option<CompletionUsage>,
     /// The model that answered, as the provider names it.
     pub model: String,
     /// The provider's id of the call, for its support.
@@ -210,12 +210,12 @@ pub trait ChatModel: Debug + Send + Sync + 'static {
     /// `InvalidInput` for what the provider does not take, `Unauthorized`, `Forbidden` (no access, no credit), `NotFound` (no such model),
     /// `PayloadTooLarge` (the conversation is too long), `Overloaded` with the time to wait, `Unavailable`, `Timeout`, `Cancelled`, `Corrupt`
     /// (an answer that cannot be read). No error holds a credential.
-    async fn chat(&self, ctx: CallContext, request: ChatRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<ChatResponse>;
+    async fn chat(&self, ctx: CallContext, request: CompletionRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<Completion>;
 
     /// What it is.
     fn describe(&self) -> ModelInfo;
 }
 
 delegate!(ChatModel {
-    async fn chat(&self, ctx: CallContext, request: ChatRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<ChatResponse>;
+    async fn chat(&self, ctx: CallContext, request: CompletionRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<Completion>;
 } sync { fn describe(&self) -> ModelInfo; });

@@ -10,7 +10,8 @@ mod vector_index;
 mod verifier;
 
 pub use chat_model::{
-    AnswerSchema, ChatMessage, ChatModel, ChatProgress, ChatRequest, ChatResponse, FinishReason, ModelInfo, TokenUsage, ToolCall, ToolChoice, ToolSpec,
+    AnswerSchema, ChatMessage, ChatModel, ChatProgress, Completion, CompletionRequest, CompletionUsage, FinishReason, ModelInfo, ToolCall,
+    ToolChoice, ToolSpec,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cluster_read::{ClusterInfo, ClusterRead, EventQuery, KubeEvent, ListQuery, LogQuery, LogText, MetricSeries};

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use kubernaut_core::{
     ErrorKind,
-    port::{AnswerSchema, ChatMessage, ChatProgress, ChatRequest, ChatResponse, FinishReason, TokenUsage, ToolCall, ToolChoice, ToolSpec},
+    port::{AnswerSchema, ChatMessage, ChatProgress, Completion, CompletionRequest, CompletionUsage, FinishReason, ToolCall, ToolChoice, ToolSpec},
     service::CallContext,
 };
 use kubernaut_models::{ProviderConfig, connect};
@@ -94,9 +94,9 @@ fn provider(kind: &str, url: &str) -> ProviderConfig {
 
 const KINDS: [&str; 4] = ["openai", "azure", "anthropic", "ollama"];
 
-fn conversation() -> ChatRequest {
+fn conversation() -> CompletionRequest {
     let call = ToolCall { id: "c1".into(), name: "get_logs".into(), arguments: r#"{"pod":"web-1"}"#.into() };
-    ChatRequest {
+    CompletionRequest {
         messages: vec![
             ChatMessage::System { text: "be brief".into() },
             ChatMessage::User { text: "why?".into() },
@@ -105,11 +105,11 @@ fn conversation() -> ChatRequest {
             ChatMessage::User { text: "go on".into() },
         ],
         tools: vec![ToolSpec { name: "get_logs".into(), description: "Logs of a pod.".into(), parameters: json!({ "type": "object" }) }],
-        ..ChatRequest::default()
+        ..CompletionRequest::default()
     }
 }
 
-async fn ask(fake: &Fake, kind: &str, request: ChatRequest, streamed: bool) -> (kubernaut_core::Result<ChatResponse>, Vec<ChatProgress>) {
+async fn ask(fake: &Fake, kind: &str, request: CompletionRequest, streamed: bool) -> (kubernaut_core::Result<Completion>, Vec<ChatProgress>) {
     let model = connect(kind, &provider(kind, &fake.url)).unwrap();
     let (send, mut receive) = mpsc::channel(1000);
     let answer = model.chat(CallContext::system("test"), request, streamed.then_some(send)).await;
@@ -187,7 +187,7 @@ async fn the_form_of_the_answer_is_asked_for_in_each_providers_way() {
     let fake = Fake::start().await;
     let schema = json!({ "type": "object", "required": ["cause"] });
     let answer = Some(AnswerSchema { name: "finding".into(), schema: schema.clone() });
-    let request = ChatRequest { answer, tool_choice: ToolChoice::None, max_output_tokens: Some(50), ..conversation() };
+    let request = CompletionRequest { answer, tool_choice: ToolChoice::None, max_output_tokens: Some(50), ..conversation() };
     let mut bodies = Vec::new();
     for kind in KINDS {
         let _ = ask(&fake, kind, request.clone(), false).await;
@@ -284,15 +284,15 @@ fn answers(kind: &str) -> (Value, String) {
     }
 }
 
-fn expected(kind: &str) -> ChatResponse {
+fn expected(kind: &str) -> Completion {
     let id = |at: usize| if kind == "ollama" { format!("call_{at}") } else { format!("c{}", at + 1) };
     let call = |at: usize, name: &str, arguments: &str| ToolCall { id: id(at), name: name.into(), arguments: arguments.into() };
     let usage = match kind {
-        "anthropic" => TokenUsage { input: 20, cached_input: 5, cache_written: 3, output: 7, reasoning: 0 },
-        "ollama" => TokenUsage { input: 20, output: 7, ..TokenUsage::default() },
-        _ => TokenUsage { input: 20, cached_input: 5, output: 7, reasoning: 2, ..TokenUsage::default() },
+        "anthropic" => CompletionUsage { input: 20, cached_input: 5, cache_written: 3, output: 7, reasoning: 0 },
+        "ollama" => CompletionUsage { input: 20, output: 7, ..CompletionUsage::default() },
+        _ => CompletionUsage { input: 20, cached_input: 5, output: 7, reasoning: 2, ..CompletionUsage::default() },
     };
-    ChatResponse {
+    Completion {
         text: "caf\u{e9} \u{2713}".into(),
         tool_calls: vec![call(0, "get_logs", r#"{"pod":"a"}"#), call(1, "list", "{}")],
         finish: FinishReason::ToolCalls,

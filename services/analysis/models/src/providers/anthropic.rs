@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use kubernaut_core::{
     Result,
     model::ExposeSecret,
-    port::{ChatMessage, ChatModel, ChatProgress, ChatRequest, ChatResponse, FinishReason, ModelInfo, TokenUsage, ToolCall, ToolChoice},
+    port::{ChatMessage, ChatModel, ChatProgress, Completion, CompletionRequest, CompletionUsage, FinishReason, ModelInfo, ToolCall, ToolChoice},
     service::CallContext,
 };
 use serde_json::{Map, Value, json};
@@ -50,7 +50,7 @@ impl AnthropicModel {
 
 #[async_trait]
 impl ChatModel for AnthropicModel {
-    async fn chat(&self, ctx: CallContext, request: ChatRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<ChatResponse> {
+    async fn chat(&self, ctx: CallContext, request: CompletionRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<Completion> {
         let body = with_extra(body(&request, &self.config, progress.is_some()), &self.config.extra);
         let mut http = self.transport.post(&self.url).header("anthropic-version", &self.config.version);
         if let Some(key) = &self.config.api_key {
@@ -69,7 +69,7 @@ impl ChatModel for AnthropicModel {
     }
 }
 
-fn body(request: &ChatRequest, config: &AnthropicConfig, streamed: bool) -> Value {
+fn body(request: &CompletionRequest, config: &AnthropicConfig, streamed: bool) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), config.model.as_str().into());
     body.insert("max_tokens".into(), request.max_output_tokens.unwrap_or(config.max_output_tokens).into());
@@ -98,7 +98,7 @@ fn mark(block: &mut Value, cached: bool) {
     }
 }
 
-fn tools(request: &ChatRequest, cached: bool) -> Vec<Value> {
+fn tools(request: &CompletionRequest, cached: bool) -> Vec<Value> {
     let mut tools: Vec<Value> =
         request.tools.iter().map(|t| json!({ "name": t.name, "description": t.description, "input_schema": t.parameters })).collect();
     if let Some(answer) = &request.answer {
@@ -110,7 +110,7 @@ fn tools(request: &ChatRequest, cached: bool) -> Vec<Value> {
     tools
 }
 
-fn choice(request: &ChatRequest, parallel: bool) -> Value {
+fn choice(request: &CompletionRequest, parallel: bool) -> Value {
     let mut choice = match (request.tool_choice, &request.answer) {
         // With a form to keep to, the answer itself is a call: nothing else may be called, or something has to be.
         (ToolChoice::None, Some(_)) => json!({ "type": "tool", "name": ANSWER_TOOL }),
@@ -154,7 +154,7 @@ fn turns(messages: &[ChatMessage]) -> Vec<Value> {
     turns.into_iter().filter(|(_, b)| !b.is_empty()).map(|(role, content)| json!({ "role": role, "content": content })).collect()
 }
 
-async fn read(ctx: &CallContext, answer: Answer) -> Result<ChatResponse> {
+async fn read(ctx: &CallContext, answer: Answer) -> Result<Completion> {
     let request_id = answer.header("request-id");
     let corrupt = answer.corrupt("the answer has no content");
     let body = answer.json(ctx).await?;
@@ -169,10 +169,10 @@ async fn read(ctx: &CallContext, answer: Answer) -> Result<ChatResponse> {
     }
     let usage = body["usage"].is_object().then(|| usage(&body["usage"]));
     let finish = finish(text_of(&body["stop_reason"]));
-    Ok(ChatResponse { text: growing.text, tool_calls: growing.calls, finish, usage, model: text_of(&body["model"]).into(), request_id })
+    Ok(Completion { text: growing.text, tool_calls: growing.calls, finish, usage, model: text_of(&body["model"]).into(), request_id })
 }
 
-async fn read_stream(ctx: &CallContext, mut answer: Answer, progress: mpsc::Sender<ChatProgress>) -> Result<ChatResponse> {
+async fn read_stream(ctx: &CallContext, mut answer: Answer, progress: mpsc::Sender<ChatProgress>) -> Result<Completion> {
     let request_id = answer.header("request-id");
     let mut stream = Stream { growing: Growing::new(Some(progress)), ..Stream::default() };
     let mut events = ServerEvents::default();
@@ -193,7 +193,7 @@ async fn read_stream(ctx: &CallContext, mut answer: Answer, progress: mpsc::Send
             call.arguments.push_str("{}");
         }
     }
-    Ok(ChatResponse { text, tool_calls: calls, finish: self::finish(&finish), usage, model, request_id })
+    Ok(Completion { text, tool_calls: calls, finish: self::finish(&finish), usage, model, request_id })
 }
 
 #[derive(Default)]
@@ -202,7 +202,7 @@ struct Stream {
     /// Index of a content block to the place among the calls.
     blocks: Vec<(u64, usize)>,
     finish: String,
-    usage: Option<TokenUsage>,
+    usage: Option<CompletionUsage>,
     model: String,
     done: bool,
 }
@@ -274,10 +274,10 @@ fn finish(reason: &str) -> FinishReason {
 }
 
 /// `input_tokens` leaves out what the cache read and wrote.
-fn usage(usage: &Value) -> TokenUsage {
+fn usage(usage: &Value) -> CompletionUsage {
     let cached_input = count(&usage["cache_read_input_tokens"]);
     let cache_written = count(&usage["cache_creation_input_tokens"]);
-    TokenUsage {
+    CompletionUsage {
         input: count(&usage["input_tokens"]) + cached_input + cache_written,
         cached_input,
         cache_written,
@@ -287,7 +287,7 @@ fn usage(usage: &Value) -> TokenUsage {
 }
 
 /// The call that gives the answer, as the answer.
-fn unwrapped(mut response: ChatResponse) -> ChatResponse {
+fn unwrapped(mut response: Completion) -> Completion {
     if let Some(at) = response.tool_calls.iter().position(|c| c.name == ANSWER_TOOL) {
         response.text = response.tool_calls.swap_remove(at).arguments;
         response.tool_calls.clear();

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use kubernaut_core::{
     Error, Result,
     model::ExposeSecret,
-    port::{ChatModel, ChatProgress, ChatRequest, ChatResponse, ModelInfo},
+    port::{ChatModel, ChatProgress, Completion, CompletionRequest, ModelInfo},
     service::CallContext,
 };
 use tokio::sync::mpsc;
@@ -59,7 +59,7 @@ impl AzureModel {
 
 #[async_trait]
 impl ChatModel for AzureModel {
-    async fn chat(&self, ctx: CallContext, request: ChatRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<ChatResponse> {
+    async fn chat(&self, ctx: CallContext, request: CompletionRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<Completion> {
         let wire = Wire { parallel_tools: self.config.parallel_tools, answer_schema: true, limit_field: "max_completion_tokens" };
         let body = with_extra(openai_wire::body(&request, wire, progress.is_some()), &self.config.extra);
         let mut http = self.transport.post(&self.url);

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use kubernaut_core::{
     Result,
-    port::{ChatMessage, ChatModel, ChatProgress, ChatRequest, ChatResponse, FinishReason, ModelInfo, TokenUsage, ToolCall, ToolChoice},
+    port::{ChatMessage, ChatModel, ChatProgress, Completion, CompletionRequest, CompletionUsage, FinishReason, ModelInfo, ToolCall, ToolChoice},
     service::CallContext,
 };
 use serde_json::{Map, Value, json};
@@ -46,7 +46,7 @@ impl OllamaModel {
 
 #[async_trait]
 impl ChatModel for OllamaModel {
-    async fn chat(&self, ctx: CallContext, request: ChatRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<ChatResponse> {
+    async fn chat(&self, ctx: CallContext, request: CompletionRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<Completion> {
         let body = body(&request, &self.config, progress.is_some());
         let answer = self.transport.send(&ctx, self.transport.post(&self.url), &body).await?;
         read(&ctx, answer, progress).await
@@ -57,7 +57,7 @@ impl ChatModel for OllamaModel {
     }
 }
 
-fn body(request: &ChatRequest, config: &OllamaConfig, streamed: bool) -> Value {
+fn body(request: &CompletionRequest, config: &OllamaConfig, streamed: bool) -> Value {
     let mut options = Map::from_iter([("num_ctx".to_owned(), config.context_tokens.into())]);
     if let Some(limit) = request.max_output_tokens {
         options.insert("num_predict".into(), limit.into());
@@ -100,7 +100,7 @@ fn message(message: &ChatMessage) -> Value {
 }
 
 /// A whole answer is one line, a streamed one many.
-async fn read(ctx: &CallContext, mut answer: Answer, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<ChatResponse> {
+async fn read(ctx: &CallContext, mut answer: Answer, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<Completion> {
     let mut growing = Growing::new(progress);
     let mut lines = Lines::default();
     while let Some(piece) = answer.piece(ctx).await? {
@@ -135,7 +135,7 @@ fn part(answer: &Answer, growing: &mut Growing, line: &[u8]) -> Result<Option<Va
     Ok((part["done"] == true).then_some(part))
 }
 
-fn whole(growing: Growing, last: &Value) -> ChatResponse {
+fn whole(growing: Growing, last: &Value) -> Completion {
     let Growing { text, calls, .. } = growing;
     let finish = match text_of(&last["done_reason"]) {
         "length" => FinishReason::Length,
@@ -143,10 +143,10 @@ fn whole(growing: Growing, last: &Value) -> ChatResponse {
         _ => FinishReason::Stop,
     };
     // A prompt that the server still held in memory is not counted, so the field may be absent.
-    let usage = last["eval_count"].is_u64().then(|| TokenUsage {
+    let usage = last["eval_count"].is_u64().then(|| CompletionUsage {
         input: count(&last["prompt_eval_count"]),
         output: count(&last["eval_count"]),
-        ..TokenUsage::default()
+        ..CompletionUsage::default()
     });
-    ChatResponse { text, tool_calls: calls, finish, usage, model: text_of(&last["model"]).into(), request_id: None }
+    Completion { text, tool_calls: calls, finish, usage, model: text_of(&last["model"]).into(), request_id: None }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use kubernaut_core::{
     Result,
     model::ExposeSecret,
-    port::{ChatModel, ChatProgress, ChatRequest, ChatResponse, ModelInfo},
+    port::{ChatModel, ChatProgress, Completion, CompletionRequest, ModelInfo},
     service::CallContext,
 };
 use tokio::sync::mpsc;
@@ -57,7 +57,7 @@ impl OpenAiModel {
 
 #[async_trait]
 impl ChatModel for OpenAiModel {
-    async fn chat(&self, ctx: CallContext, request: ChatRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<ChatResponse> {
+    async fn chat(&self, ctx: CallContext, request: CompletionRequest, progress: Option<mpsc::Sender<ChatProgress>>) -> Result<Completion> {
         let mut body = openai_wire::body(&request, self.wire(), progress.is_some());
         body["model"] = self.config.model.as_str().into();
         let mut http = self.transport.post(&self.url);

@@ -2,7 +2,7 @@
 
 use kubernaut_core::{
     Result,
-    port::{ChatMessage, ChatProgress, ChatRequest, ChatResponse, FinishReason, TokenUsage, ToolCall, ToolChoice},
+    port::{ChatMessage, ChatProgress, Completion, CompletionRequest, CompletionUsage, FinishReason, ToolCall, ToolChoice},
     service::CallContext,
 };
 use serde_json::{Map, Value, json};
@@ -20,7 +20,7 @@ pub(super) struct Wire {
 }
 
 /// The request's body, without the model.
-pub(super) fn body(request: &ChatRequest, wire: Wire, streamed: bool) -> Value {
+pub(super) fn body(request: &CompletionRequest, wire: Wire, streamed: bool) -> Value {
     let mut body = Map::new();
     body.insert("messages".into(), request.messages.iter().map(message).collect());
     if !request.tools.is_empty() {
@@ -72,7 +72,7 @@ fn message(message: &ChatMessage) -> Value {
 }
 
 /// The whole answer.
-pub(super) async fn read(ctx: &CallContext, answer: Answer) -> Result<ChatResponse> {
+pub(super) async fn read(ctx: &CallContext, answer: Answer) -> Result<Completion> {
     let request_id = answer.header("x-request-id");
     let corrupt = answer.corrupt("the answer has no choices[0].message");
     let body = answer.json(ctx).await?;
@@ -84,11 +84,11 @@ pub(super) async fn read(ctx: &CallContext, answer: Answer) -> Result<ChatRespon
     let calls = message["tool_calls"].as_array().into_iter().flatten().enumerate().map(|(at, c)| call(c, at)).collect::<Vec<_>>();
     let text = [&message["content"], &message["refusal"]].into_iter().find_map(Value::as_str).unwrap_or_default().to_owned();
     let finish = finish(choice["finish_reason"].as_str(), !calls.is_empty(), message["refusal"].is_string());
-    Ok(ChatResponse { text, tool_calls: calls, finish, usage: usage(&body["usage"]), model: text_of(&body["model"]).into(), request_id })
+    Ok(Completion { text, tool_calls: calls, finish, usage: usage(&body["usage"]), model: text_of(&body["model"]).into(), request_id })
 }
 
 /// The answer of a stream, told of while it comes.
-pub(super) async fn read_stream(ctx: &CallContext, mut answer: Answer, progress: mpsc::Sender<ChatProgress>) -> Result<ChatResponse> {
+pub(super) async fn read_stream(ctx: &CallContext, mut answer: Answer, progress: mpsc::Sender<ChatProgress>) -> Result<Completion> {
     let request_id = answer.header("x-request-id");
     let mut stream = Stream { growing: Growing::new(Some(progress)), finish: None, refused: false, usage: None, model: String::new(), done: false };
     let mut events = ServerEvents::default();
@@ -103,14 +103,14 @@ pub(super) async fn read_stream(ctx: &CallContext, mut answer: Answer, progress:
     let Some(reason) = stream.finish else { return Err(answer.corrupt("the stream ended before the answer did")) };
     let finish = finish(Some(&reason), !stream.growing.calls.is_empty(), stream.refused);
     let Growing { text, calls, .. } = stream.growing;
-    Ok(ChatResponse { text, tool_calls: calls, finish, usage: stream.usage, model: stream.model, request_id })
+    Ok(Completion { text, tool_calls: calls, finish, usage: stream.usage, model: stream.model, request_id })
 }
 
 struct Stream {
     growing: Growing,
     finish: Option<String>,
     refused: bool,
-    usage: Option<TokenUsage>,
+    usage: Option<CompletionUsage>,
     model: String,
     done: bool,
 }
@@ -180,8 +180,8 @@ fn finish(reason: Option<&str>, calls: bool, refused: bool) -> FinishReason {
     }
 }
 
-fn usage(usage: &Value) -> Option<TokenUsage> {
-    usage.is_object().then(|| TokenUsage {
+fn usage(usage: &Value) -> Option<CompletionUsage> {
+    usage.is_object().then(|| CompletionUsage {
         input: count(&usage["prompt_tokens"]),
         cached_input: count(&usage["prompt_tokens_details"]["cached_tokens"]),
         cache_written: 0,
