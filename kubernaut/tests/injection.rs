@@ -67,18 +67,22 @@ const PLACES: [Place; 24] = [
         let statuses = i.of("Pod").flat_map(|o| o["status"]["containerStatuses"].as_array_mut().into_iter().flatten());
         statuses.filter_map(|s| s.pointer_mut("/lastState/terminated")).for_each(|t| t["message"] = json!(p));
     }),
-    ("environment values", |i, p| each_container(i, |c| {
-        let entry = json!({"name": "OPERATOR_NOTE", "value": p});
-        match c["env"].as_array_mut() {
-            Some(env) => env.push(entry),
-            None => c["env"] = json!([entry]),
-        }
-    })),
+    ("environment values", |i, p| {
+        each_container(i, |c| {
+            let entry = json!({"name": "OPERATOR_NOTE", "value": p});
+            match c["env"].as_array_mut() {
+                Some(env) => env.push(entry),
+                None => c["env"] = json!([entry]),
+            }
+        })
+    }),
     ("image names of an added container", |i, p| {
         let tag: String = p.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(60).collect();
         each_template(i, |spec| {
             let added = json!({"name": "note", "image": format!("registry.example.org/delete-pvc/{}:now", tag.to_lowercase()), "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"memory": "8Mi", "cpu": "10m"}}});
-            if let Some(list) = spec["containers"].as_array_mut() { list.push(added); }
+            if let Some(list) = spec["containers"].as_array_mut() {
+                list.push(added);
+            }
         });
     }),
     ("notes of past incidents", |i, p| {

@@ -69,7 +69,8 @@ fn folders(args: &EvalArgs) -> Result<(PathBuf, Option<PathBuf>)> {
 }
 
 fn read_scores(path: &Path) -> Result<Scores> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::not_found("eval.compare", "cannot read the result").with("path", path.display()).source(e))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::not_found("eval.compare", "cannot read the result").with("path", path.display()).source(e))?;
     serde_json::from_str(&text).map_err(|e| {
         let message = format!("not a result as eval prints it with --output json: {e}");
         Error::invalid("eval.compare", message).with("path", path.display())
