@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from check import problems  # noqa: E402
 from registry import CASES, held_out  # noqa: E402
 from systems import Setting  # noqa: E402
 
@@ -25,7 +26,7 @@ def main():
     if not only:
         for half in ("development", "held-out"):
             shutil.rmtree(root / half, ignore_errors=True)
-    seen = set()
+    seen, found = set(), []
     for day, entry in enumerate(sorted(CASES, key=lambda e: e["id"])):
         assert entry["id"] not in seen, entry["id"]
         seen.add(entry["id"])
@@ -35,10 +36,12 @@ def main():
         setting.family, setting.difficulty, setting.category = entry["family"], entry["difficulty"], entry["category"]
         entry["build"](setting)
         setting.background()
+        found += [f"{entry['id']}: {p}" for p in problems(setting.w)]
         half = root / ("held-out" if held_out(entry) else "development")
         setting.w.write(half / "bundles", half / "expected")
-    print(f"{len(seen)} cases")
+    print("\n".join([*found, f"{len(seen)} cases"]))
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
