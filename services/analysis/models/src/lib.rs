@@ -1,4 +1,5 @@
-//! AI analysis by language models: the providers behind the port [`kubernaut_core::port::ChatModel`].
+//! AI analysis by language models: the providers behind the port [`kubernaut_core::port::ChatModel`], and an analyzer that asks one where
+//! diagnosis cannot tell.
 //!
 //! A model never acts. What it answers is a proposal that has to pass the same checks as any other.
 //!
@@ -16,6 +17,7 @@
 //! # }
 //! ```
 
+mod agent;
 mod config;
 mod providers;
 mod transport;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use kubernaut_core::{Result, port::ChatModel};
 
+pub use agent::{AgentConfig, ModelAnalyzer};
 pub use config::{AnthropicConfig, AzureConfig, ConnectionConfig, OllamaConfig, OpenAiConfig, ProviderConfig};
 pub use providers::{AnthropicModel, AzureModel, OllamaModel, OpenAiModel};
 
