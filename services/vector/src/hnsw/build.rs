@@ -34,7 +34,9 @@ pub(super) fn wake(shared: &Arc<Shared>) {
 /// Works until there is nothing to do or the index is gone.
 fn run(weak: &Weak<Shared>) {
     while let Some(shared) = weak.upgrade() {
-        match plan::work(&shared.config, shared.read().counts()) {
+        // Bound first, for a lock taken in the head of a `match` is held to its end.
+        let work = plan::work(&shared.config, shared.read().counts());
+        match work {
             Work::None => {
                 shared.building.send_replace(false);
                 // What came between the look and the sign found a builder at work.
