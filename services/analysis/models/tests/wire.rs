@@ -1,6 +1,6 @@
 //! Each provider's wire format: the requests it must get, and the answers it gives, whole and streamed, cut at every byte.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests report by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests report by panicking")]
 
 use std::{
     sync::{Arc, Mutex},
