@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bindings;
 mod ci;
 mod cluster;
 mod demo;
@@ -24,8 +25,14 @@ enum Command {
     Demo(demo::Options),
     /// Install and start what the tests need, run all tests, end what was started
     Test(test::Options),
-    /// Write the generated files: JSON Schemas and the OpenAPI document
-    Gen,
+    /// Write the generated files: JSON Schemas, the OpenAPI document, the packages of other languages
+    Gen {
+        /// Only the packages, from the committed description of the interface
+        #[arg(long)]
+        packages: bool,
+    },
+    /// Build the packages of other languages, install them into empty environments and test them there
+    Bindings(bindings::Options),
     /// Formatting, lints, documentation, dependencies, feature sets, then `test`
     Ci,
     /// The real Kubernetes cluster of tests/cluster
@@ -45,7 +52,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),
-        Command::Gen => generate::generate(),
+        Command::Gen { packages: true } => bindings::generate(),
+        Command::Gen { packages: false } => generate::generate(),
+        Command::Bindings(options) => bindings::bindings(&options),
         Command::Ci => ci::ci(),
         Command::Cluster { action, name, rest } => cluster::Cluster::new(name).act(action, &rest),
     };
