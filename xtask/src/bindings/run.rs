@@ -1,0 +1,87 @@
+//! Builds the packages from the libraries of the workspace, installs each into an empty environment and runs its tests there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::process::{Failure, Outcome, Phases, cargo, root, run, target_dir};
+
+/// A language whose package is built and tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Language {
+    /// The wheel, in a new virtual environment
+    Python,
+    /// The npm package, in a new project
+    Node,
+    /// The Ruby library over UniFFI
+    Ruby,
+}
+
+/// Which packages.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Only these; all if none is given
+    languages: Vec<Language>,
+    /// Take the libraries as they were built last
+    #[arg(long)]
+    no_build: bool,
+}
+
+pub(crate) fn bindings(options: &Options) -> Outcome {
+    let mut phases = Phases::default();
+    let result = in_phases(options, &mut phases);
+    phases.summarise();
+    result
+}
+
+/// The phases are the caller's, so that a longer command can show them among its own.
+pub(crate) fn in_phases(options: &Options, phases: &mut Phases) -> Outcome {
+    if !options.no_build {
+        // With the features that tests have, so that nothing is built twice.
+        phases.run("build the native libraries", || run(&mut cargo(["build", "--workspace", "--all-targets"])))?;
+    }
+    let wanted = |language| options.languages.is_empty() || options.languages.contains(&language);
+    let place = target_dir().join("bindings");
+    if wanted(Language::Python) {
+        phases.run("Python package", || python(&place.join("python")))?;
+    }
+    if wanted(Language::Node) {
+        phases.run("Node package", || node(&place.join("node")))?;
+    }
+    if wanted(Language::Ruby) {
+        phases.run("Ruby library", || ruby(&place.join("ruby")))?;
+    }
+    Ok(())
+}
+
+fn library(name: &str) -> PathBuf {
+    target_dir().join("debug").join(format!("lib{name}.so"))
+}
+
+fn script(path: &str, place: &Path) -> Command {
+    let mut command = Command::new(root().join(path));
+    command.arg(place).current_dir(root());
+    command
+}
+
+fn prepare(place: &Path) -> Outcome {
+    fs::create_dir_all(place).map_err(|e| Failure::new(format!("could not make {}: {e}", place.display())))
+}
+
+fn python(place: &Path) -> Outcome {
+    prepare(place)?;
+    run(script("kubernaut-py/test.sh", place).env("KUBERNAUT_NATIVE", library("_native")))
+}
+
+fn node(place: &Path) -> Outcome {
+    prepare(place)?;
+    run(script("kubernaut-node/test.sh", place).env("KUBERNAUT_NATIVE", library("kubernaut_node")))
+}
+
+fn ruby(place: &Path) -> Outcome {
+    prepare(place)?;
+    let bindgen = target_dir().join("debug/uniffi-bindgen");
+    run(script("kubernaut-uniffi/test.sh", place).env("KUBERNAUT_NATIVE", library("kubernaut_uniffi")).env("KUBERNAUT_BINDGEN", bindgen))
+}
