@@ -28,6 +28,10 @@ pub enum Command {
     Record(RecordArgs),
     /// List the actions that can be taken.
     Actions(ActionsArgs),
+    /// Stop all acting: nothing new begins, what is under way reaches a safe point.
+    Stop(StopArgs),
+    /// Allow acting again.
+    Resume(ResumeArgs),
     /// Check the audit chain.
     Audit(AuditArgs),
     /// Check configuration, ledger, cluster and rights.
@@ -167,10 +171,68 @@ pub struct RecordArgs {
 
 /// `actions`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ActionsArgs {
+    /// What to do with them; without it they are listed.
+    #[command(subcommand)]
+    pub command: Option<ActionsCommand>,
     /// How they are printed.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// What to do with actions.
+#[derive(Debug, Subcommand)]
+pub enum ActionsCommand {
+    /// Print the exact roles that actions need, for `kubectl apply -f -`.
+    Rbac(RbacArgs),
+}
+
+/// `actions rbac`.
+#[derive(Debug, Args)]
+pub struct RbacArgs {
+    /// The actions, by any of their names.
+    #[arg(required = true)]
+    pub actions: Vec<String>,
+    /// Namespace in which they may be carried out; may be given several times.
+    #[arg(long, short)]
+    pub namespace: Vec<String>,
+    /// Who gets the rights, as NAMESPACE/NAME.
+    #[arg(long, default_value = "kubernaut/kubernaut-executor")]
+    pub service_account: String,
+    /// Name of the roles and bindings.
+    #[arg(long, default_value = "kubernaut-actions")]
+    pub name: String,
+}
+
+/// Which server.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArgs {
+    /// The server's address.
+    #[arg(long, env = "KUBERNAUT_URL", default_value = "http://127.0.0.1:8080")]
+    pub url: reqwest::Url,
+    /// Token for it.
+    #[arg(long, env = "KUBERNAUT_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+}
+
+/// `stop`.
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Why; stands on everything that is held.
+    #[arg(long, default_value = "stopped from the command line")]
+    pub reason: String,
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 /// `audit`.

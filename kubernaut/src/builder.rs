@@ -10,7 +10,7 @@ use kubernaut_core::{
     service::{Analyzer, CallContext, Classifier, ContextStore, Executor, Notifier, WorkflowEngine},
 };
 use kubernaut_diagnosis::Diagnosis;
-use kubernaut_executor::{GateParts, GatedExecutor, KubeExecutor};
+use kubernaut_executor::{ExecutorRouter, GateParts, GatedExecutor, KubeExecutor, OutsideExecutor, StopFence, StoppableWrite};
 use kubernaut_gateway::Gateway;
 use kubernaut_monitor::EffectivenessVerifier;
 use kubernaut_notify::{NotifyRouter, OutboxWorker};
@@ -123,7 +123,17 @@ impl Builder {
         let (read, write, cache) = (opened.read, opened.write, opened.cache);
         // Evidence may be late by what a watch takes; what decides about acting, or whether it helped, reads anew.
         let evidence: Arc<dyn ClusterRead> = cache.clone().map_or_else(|| read.clone(), |cache| Arc::new(cache));
-        let inner = self.executor.unwrap_or_else(|| Arc::new(KubeExecutor::new(read.clone(), write.clone(), clock.clone())));
+        let fence = StopFence::default();
+        // Whatever writes is looked at once more, write by write, for a stop that came meanwhile.
+        let write: Arc<dyn ClusterWrite> = Arc::new(StoppableWrite::new(write, ledger.clone(), fence.clone()));
+        let inner = match self.executor {
+            Some(executor) => executor,
+            None => {
+                let kube = KubeExecutor::new(read.clone(), write.clone(), clock.clone());
+                let outside = OutsideExecutor::new(read.clone(), &config.outside)?;
+                Arc::new(ExecutorRouter::new(vec![Arc::new(kube), Arc::new(outside)]))
+            }
+        };
         let parts = GateParts { read: read.clone(), write, ledger: ledger.clone(), clock: clock.clone() };
         let executor: Arc<dyn Executor> = Arc::new(GatedExecutor::new(inner, parts, config.gate.clone()).at_most(config.mode));
         let (engine, driver) = match self.engine {
@@ -168,6 +178,7 @@ impl Builder {
             executor,
             engine,
             driver,
+            fence,
             gateway,
             processor,
             outbox,

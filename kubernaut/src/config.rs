@@ -35,6 +35,10 @@ pub struct Config {
     pub workflow: kubernaut_workflow::EngineConfig,
     /// The gate around every action.
     pub gate: kubernaut_executor::GateConfig,
+    /// What actions outside of the cluster may use: Helm, Git, Alertmanager. Default: nothing.
+    pub outside: kubernaut_executor::OutsideConfig,
+    /// While this file exists all acting is stopped; looked at every second. Default: none.
+    pub stop_file: Option<PathBuf>,
     /// Verification after acting.
     pub verification: kubernaut_monitor::VerifyConfig,
     /// Channels and routes.
@@ -56,6 +60,8 @@ impl Default for Config {
             processor: kubernaut_processor::ProcessorConfig::default(),
             workflow: kubernaut_workflow::EngineConfig::default(),
             gate: kubernaut_executor::GateConfig::default(),
+            outside: kubernaut_executor::OutsideConfig::default(),
+            stop_file: None,
             verification: kubernaut_monitor::VerifyConfig::default(),
             notifications: kubernaut_notify::NotifyConfig::default(),
             outbox: kubernaut_notify::OutboxConfig::default(),

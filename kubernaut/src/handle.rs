@@ -15,6 +15,7 @@ use kubernaut_core::{
     port::{Clock, ClusterRead, IncidentFilter, Ledger, LedgerStats},
     service::{Analyzer, CallContext, Classifier, ContextStore, ExecuteRequest, Executor, RecallQuery, Recalled, RunFilter, Signal, WorkflowEngine},
 };
+use kubernaut_executor::StopFence;
 use kubernaut_gateway::Gateway;
 use kubernaut_notify::OutboxWorker;
 use kubernaut_processor::Processor;
@@ -23,6 +24,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Builder, Config};
+
+/// Longest time that a stop waits for a write that began before it.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Parts {
     pub(crate) config: Config,
@@ -36,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) engine: Arc<dyn WorkflowEngine>,
     pub(crate) driver: Option<Arc<DurableEngine>>,
+    pub(crate) fence: StopFence,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) processor: Arc<Processor>,
     pub(crate) outbox: Arc<OutboxWorker>,
@@ -83,6 +88,10 @@ impl Kubernaut {
         if let Some(cache) = parts.cache.clone() {
             let stop = token.clone();
             tasks.spawn(async move { cache.run(stop).await });
+        }
+        if let Some(path) = parts.config.stop_file.clone() {
+            let (ledger, stop) = (parts.ledger.clone(), token.clone());
+            tasks.spawn(async move { crate::stop_file::watch(path, ledger, stop).await });
         }
         if let Some(driver) = parts.driver.clone() {
             tasks.spawn(async move { driver.run(token).await });
@@ -226,6 +235,15 @@ impl Kubernaut {
         self.ledger().approval(ctx, id).await
     }
 
+    /// Changes the parameters of what a request for approval is about; the gate checks them first, and a new request is made for the new effect.
+    ///
+    /// # Errors
+    /// `NotFound`, `InvalidInput` for parameters that the gate refuses, `Conflict` if nothing waits for an answer to it.
+    pub async fn edit_approval(&self, ctx: CallContext, id: ApprovalId, params: serde_json::Value, by: String) -> Result<Run> {
+        let run = self.ledger().approval(ctx.clone(), id).await?.run_id;
+        self.parts().engine.signal(ctx, run, Signal::Edit { approval_id: id, params, by }).await
+    }
+
     /// Answers a request for approval.
     ///
     /// # Errors
@@ -316,12 +334,15 @@ impl Kubernaut {
         self.ledger().stopped(ctx).await
     }
 
-    /// Stops all acting (`Some(reason)`) or allows it again.
+    /// Stops all acting (`Some(reason)`) or allows it again. A stop returns when no write of this process is under way any more; of another
+    /// process on the same ledger, the one call that each of its actions had under way may still arrive.
     ///
     /// # Errors
-    /// Errors of the ledger.
+    /// Errors of the ledger; `Timeout` if a write that began before has not ended after 10 s. The stop is in force then all the same.
     pub async fn set_stopped(&self, ctx: CallContext, reason: Option<String>) -> Result<()> {
-        self.ledger().set_stopped(ctx, reason).await
+        let stops = reason.is_some();
+        self.ledger().set_stopped(ctx, reason).await?;
+        if stops { self.parts().fence.pass(STOP_LIMIT).await } else { Ok(()) }
     }
 
     /// Counts for metrics and health.

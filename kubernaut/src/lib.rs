@@ -25,6 +25,7 @@ mod handle;
 pub mod host;
 mod report;
 mod scan;
+mod stop_file;
 
 pub use adhoc::analyze_bundle;
 pub use builder::Builder;

@@ -9,6 +9,7 @@ mod eval;
 mod record;
 mod schema;
 mod serve;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Eval(args) => eval::run(args).await,
         Command::Record(args) => record::run(args).await,
         Command::Actions(args) => actions::run(&args),
+        Command::Stop(args) => stop::stop(&args).await,
+        Command::Resume(args) => stop::resume(&args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),

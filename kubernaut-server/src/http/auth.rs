@@ -38,6 +38,9 @@ pub struct TokenConfig {
     pub token: SecretString,
     /// What it may do.
     pub scope: Scope,
+    /// Groups that its holder is in, for approvals that ask for one. Default: none.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 fn hidden<S: Serializer>(_: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
@@ -55,6 +58,8 @@ pub struct Caller {
     pub name: String,
     /// What they may do.
     pub scope: Scope,
+    /// Groups they are in.
+    pub groups: Vec<String>,
     /// Whether a token was checked; without authentication a caller may say who they are.
     pub authenticated: bool,
 }
@@ -80,14 +85,14 @@ impl Tokens {
     pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Error> {
         if self.0.is_empty() {
             by_this_machine(headers)?;
-            return Ok(Caller { name: "local".into(), scope: Scope::Operate, authenticated: false });
+            return Ok(Caller { name: "local".into(), scope: Scope::Operate, groups: Vec::new(), authenticated: false });
         }
         let given = bearer(headers).ok_or_else(|| Error::new(ErrorKind::Unauthorized, "http.auth", "send a token as Authorization: Bearer"))?;
         // Every token is compared, so that the time taken does not tell how far one matched.
         let found =
             self.0.iter().fold(None, |found, t| if bool::from(t.token.expose_secret().as_bytes().ct_eq(given.as_bytes())) { Some(t) } else { found });
         let token = found.ok_or_else(|| Error::new(ErrorKind::Unauthorized, "http.auth", "the token is not known"))?;
-        Ok(Caller { name: token.name.clone(), scope: token.scope, authenticated: true })
+        Ok(Caller { name: token.name.clone(), scope: token.scope, groups: token.groups.clone(), authenticated: true })
     }
 }
 

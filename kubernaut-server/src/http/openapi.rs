@@ -73,6 +73,7 @@ fn schemas() -> Value {
     add::<incidents::AuditChain>(&mut generator);
     add::<approvals::ApprovalList>(&mut generator);
     add::<approvals::DecideBody>(&mut generator);
+    add::<approvals::EditBody>(&mut generator);
     add::<runs::RunList>(&mut generator);
     add::<runs::Journal>(&mut generator);
     add::<runs::SignalBody>(&mut generator);

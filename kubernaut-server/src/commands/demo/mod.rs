@@ -114,8 +114,8 @@ fn settings(args: &DemoArgs, scene: &Scene, home: &HomeDir, listen: SocketAddr) 
     if let Some(token) = &args.webhook_token {
         let secret = uuid::Uuid::new_v4().to_string();
         http.tokens = vec![
-            TokenConfig { name: "alertmanager".into(), token: SecretString::from(token.clone()), scope: Scope::Alerts },
-            TokenConfig { name: "demo".into(), token: SecretString::from(secret.clone()), scope: Scope::Operate },
+            TokenConfig { name: "alertmanager".into(), token: SecretString::from(token.clone()), scope: Scope::Alerts, groups: Vec::new() },
+            TokenConfig { name: "demo".into(), token: SecretString::from(secret.clone()), scope: Scope::Operate, groups: Vec::new() },
         ];
         operator = Some(secret);
     }

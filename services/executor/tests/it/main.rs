@@ -4,10 +4,13 @@
 mod bundle;
 mod crash;
 mod gate;
+mod limits;
 mod live;
+mod outside;
 mod patches;
 mod properties;
 mod proposals;
 mod recorder;
+mod stop;
 mod suites;
 mod world;

@@ -34,6 +34,25 @@ pub enum Fault {
     AnswerLost,
 }
 
+/// What happens after some dry-runs.
+type Hook = Box<dyn Fn() -> futures_like::Boxed + Send + Sync>;
+
+mod futures_like {
+    use std::{future::Future, pin::Pin};
+
+    pub type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// After how many dry-runs, and what.
+#[derive(Default)]
+struct Later(Option<(usize, Hook)>);
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Later").field(&self.0.as_ref().map(|(n, _)| n)).finish()
+    }
+}
+
 #[derive(Debug)]
 pub struct Recorder {
     pub inner: BundleCluster,
@@ -42,6 +61,7 @@ pub struct Recorder {
     key: Mutex<String>,
     fault: Mutex<Option<Fault>>,
     meddle: Mutex<Option<PatchRequest>>,
+    later: Mutex<Later>,
     denied: AtomicBool,
     /// Real writes need a permit each; closed by `hold`.
     pub permits: Semaphore,
@@ -59,6 +79,7 @@ impl Recorder {
             key: Mutex::default(),
             fault: Mutex::default(),
             meddle: Mutex::default(),
+            later: Mutex::default(),
             denied: AtomicBool::new(false),
             permits: Semaphore::new(0),
             held: AtomicBool::new(false),
@@ -97,6 +118,22 @@ impl Recorder {
         *self.meddle.lock().unwrap() = Some(request);
     }
 
+    /// Right after that many dry-runs this happens.
+    pub fn after_dry_runs(&self, count: usize, what: impl Fn() -> futures_like::Boxed + Send + Sync + 'static) {
+        *self.later.lock().unwrap() = Later(Some((count, Box::new(what))));
+    }
+
+    fn due(&self) -> Option<futures_like::Boxed> {
+        let mut later = self.later.lock().unwrap();
+        let (left, what) = later.0.as_mut()?;
+        *left -= 1;
+        let now = (*left == 0).then(|| what());
+        if now.is_some() {
+            later.0 = None;
+        }
+        now
+    }
+
     async fn note(&self, ctx: &CallContext, target: &ObjectRef, dry_run: bool, key: Option<&str>) -> Result<()> {
         let key = key.map_or_else(|| self.key.lock().unwrap().clone(), str::to_owned);
         let intent = self.ledger.intent(ctx.clone(), key).await?;
@@ -114,6 +151,9 @@ impl Recorder {
 
     async fn after(&self, ctx: &CallContext, dry_run: bool, outcome: WriteOutcome) -> Result<WriteOutcome> {
         if dry_run {
+            if let Some(what) = self.due() {
+                what.await;
+            }
             let meddle = self.meddle.lock().unwrap().take();
             if let Some(request) = meddle {
                 self.inner.patch(ctx.clone(), request).await?;
