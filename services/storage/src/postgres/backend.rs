@@ -18,6 +18,7 @@ use super::{
     config::PostgresConfig,
     error::{Again, Fault},
     events, lanes, listen, schema,
+    sql::PostgresSql,
     tx::Tx,
 };
 use crate::{
@@ -118,7 +119,7 @@ impl Shared {
         while self.read(ctx, OPERATION, |tx| Box::pin(events::any_without_number(tx))).await? {
             let numbering = async {
                 let mut tx = self.begin().await?;
-                events::number(&mut tx).await?;
+                events::number(&mut PostgresSql(tx.sql())).await?;
                 tx.commit().await.map_err(Fault::Postgres)
             };
             // A commit in doubt is of no matter: whoever is next sees which numbers were given.

@@ -16,7 +16,10 @@ use super::{
     row::{chain_end, decode, encode, int, limit, micros, small, time, uint},
     tx::Tx,
 };
-use crate::rules::audit::{self, Subject};
+use crate::{
+    rules::audit::{self, Subject},
+    shared::sql::{self, Sql, Value},
+};
 
 /// Numbers given in one transaction at most.
 const NUMBERED_AT_ONCE: i64 = 5_000;
@@ -75,15 +78,20 @@ pub(crate) async fn any_without_number(tx: &mut Tx) -> Result<bool, Fault> {
 }
 
 /// Gives numbers to events that are committed and have none; the lock is held until these numbers are committed too.
-pub(crate) async fn number(tx: &mut Tx) -> Result<(), Fault> {
-    let row = tx.optional(sqlx::query("SELECT last FROM event_numbers FOR UPDATE")).await?;
-    let last: i64 = row.ok_or(Fault::Value { what: "number of events", value: "none".to_owned() })?.try_get("last")?;
-    let query = sqlx::query(
-        "WITH new AS (SELECT place, row_number() OVER (ORDER BY place) AS n FROM (SELECT place FROM events WHERE seq IS NULL ORDER BY place \
-         LIMIT $2) AS p) UPDATE events SET seq = $1 + new.n FROM new WHERE events.place = new.place",
-    );
-    let given = tx.execute(query.bind(last).bind(NUMBERED_AT_ONCE)).await?;
-    tx.execute(sqlx::query("UPDATE event_numbers SET last = $1").bind(last + int(given))).await?;
+pub(crate) async fn number(sql: &mut dyn Sql) -> Result<(), Fault> {
+    let last = sql::number(sql, "SELECT last FROM event_numbers FOR UPDATE", &[]).await?;
+    let statement = "WITH new AS (SELECT place, row_number() OVER (ORDER BY place) AS n FROM (SELECT place FROM events WHERE seq IS NULL \
+                     ORDER BY place LIMIT ?) AS p) UPDATE events SET seq = ? + new.n FROM new WHERE events.place = new.place";
+    let given = sql.run(statement, &[Value::int(NUMBERED_AT_ONCE), Value::int(last)]).await?;
+    sql.run("UPDATE event_numbers SET last = ?", &[Value::int(last + int(given))]).await?;
+    Ok(())
+}
+
+/// The same for all of them.
+pub(crate) async fn number_all(sql: &mut dyn Sql) -> Result<(), Fault> {
+    while sql::number(sql, "SELECT count(*) FROM (SELECT 1 FROM events WHERE seq IS NULL LIMIT 1) AS one", &[]).await? > 0 {
+        number(sql).await?;
+    }
     Ok(())
 }
 

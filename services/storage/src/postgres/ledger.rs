@@ -38,6 +38,10 @@ impl PostgresLedger {
         Ok(Self { backend, clock })
     }
 
+    pub(crate) fn shared(&self) -> &super::backend::Shared {
+        &self.backend.shared
+    }
+
     /// The memory of incidents in the same database.
     #[must_use]
     pub fn context_store(&self) -> PostgresContextStore {

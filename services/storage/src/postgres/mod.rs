@@ -1,8 +1,8 @@
 //! The ledger and the memory in a PostgreSQL database that several processes share.
 
 mod approvals;
-mod backend;
-mod config;
+pub(crate) mod backend;
+pub(crate) mod config;
 mod context;
 mod control;
 pub(crate) mod error;
@@ -20,10 +20,12 @@ mod outbox;
 mod rekey;
 mod row;
 mod runs;
-mod schema;
+pub(crate) mod schema;
 mod signals;
-mod tx;
+pub(crate) mod sql;
+pub(crate) mod tx;
 
 pub use config::PostgresConfig;
 pub use context::PostgresContextStore;
+pub(crate) use events::number_all as number_events;
 pub use ledger::PostgresLedger;

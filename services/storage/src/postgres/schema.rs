@@ -20,7 +20,20 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "ledger", sql: include_str!("../../migrations/postgres/0001_ledger.sql") },
     Migration { version: 2, name: "memory", sql: include_str!("../../migrations/postgres/0002_memory.sql") },
+    Migration { version: 3, name: "keeping", sql: include_str!("../../migrations/postgres/0003_keeping.sql") },
 ];
+
+/// Refuses a schema that is not of this version.
+pub(crate) async fn require_current(connection: &mut PgConnection, schema: &str) -> Result<()> {
+    let known = applied(connection, schema).await?;
+    check(&known)?;
+    if known.len() == MIGRATIONS.len() {
+        return Ok(());
+    }
+    Err(Error::unsupported(OPERATION, "the schema is no ledger of this version; start this version on it once, then try again")
+        .with("schema", known.len())
+        .with("needed", MIGRATIONS.len()))
+}
 
 /// Brings the schema to this version.
 pub(crate) async fn migrate(connection: &mut PgConnection, schema: &str, now: Timestamp) -> Result<()> {

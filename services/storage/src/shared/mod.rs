@@ -3,5 +3,6 @@
 pub(crate) mod fault;
 #[cfg(feature = "postgres")]
 pub(crate) mod request;
+pub(crate) mod sql;
 pub(crate) mod ticket;
 pub(crate) mod value;

@@ -1,8 +1,11 @@
 //! How callers wait for those who work for them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
 use kubernaut_core::{Error, ErrorKind, Result, model::IntakeResult, service::CallContext};
@@ -20,7 +23,8 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn error(&self, operation: &'static str) -> Error {
-        Error::new(self.kind, operation, self.message.clone()).source(std::io::Error::other(self.cause.clone()))
+        let error = Error::new(self.kind, operation, self.message.clone()).source(std::io::Error::other(self.cause.clone()));
+        if self.kind == ErrorKind::Unavailable { error.retry_after(Duration::from_secs(1)) } else { error }
     }
 }
 

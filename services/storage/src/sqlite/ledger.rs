@@ -38,6 +38,10 @@ impl SqliteLedger {
         Ok(Self { backend, clock })
     }
 
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
     /// The memory of incidents in the same database.
     #[must_use]
     pub fn context_store(&self) -> SqlContextStore {

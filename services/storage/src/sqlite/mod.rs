@@ -1,14 +1,14 @@
 //! The ledger and the memory in one SQLite file.
 
 mod approvals;
-mod backend;
+pub(crate) mod backend;
 mod bulk;
 mod config;
 mod context;
 mod control;
 pub(crate) mod error;
 mod events;
-mod file_lock;
+pub(crate) mod file_lock;
 mod incidents;
 mod intake;
 mod intents;
@@ -21,9 +21,10 @@ mod outbox;
 mod rekey;
 mod row;
 mod runs;
-mod schema;
+pub(crate) mod schema;
 mod signals;
-mod tx;
+pub(crate) mod sql;
+pub(crate) mod tx;
 mod writer;
 
 pub use config::SqliteConfig;

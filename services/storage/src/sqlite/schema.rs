@@ -20,7 +20,23 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "ledger", sql: include_str!("../../migrations/sqlite/0001_ledger.sql") },
     Migration { version: 2, name: "memory", sql: include_str!("../../migrations/sqlite/0002_memory.sql") },
+    Migration { version: 3, name: "keeping", sql: include_str!("../../migrations/sqlite/0003_keeping.sql") },
 ];
+
+/// How many migrations this version knows.
+pub(crate) const VERSION: usize = MIGRATIONS.len();
+
+/// Refuses a file that is not of this version's schema.
+pub(crate) async fn require_current(connection: &mut SqliteConnection) -> Result<()> {
+    let known = applied(connection).await?;
+    check(&known)?;
+    if known.len() == VERSION {
+        return Ok(());
+    }
+    Err(Error::unsupported(OPERATION, "the ledger was written by an older version of kubernaut; start this version on it once, then try again")
+        .with("schema", known.len())
+        .with("needed", VERSION))
+}
 
 /// Brings the file to the schema of this version.
 pub(crate) async fn migrate(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {

@@ -1,5 +1,9 @@
 //! What tests of this crate share.
 
+#[cfg(feature = "postgres")]
+#[allow(dead_code, reason = "not every test needs a server")]
+pub(crate) mod database;
+
 use std::collections::BTreeMap;
 
 use kubernaut_core::{
