@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::{
     cluster::Cluster,
+    postgres::{self, Server},
     process::{Outcome, Phases, cargo, root, run},
 };
 
@@ -31,18 +32,22 @@ pub(crate) fn test(options: &Options) -> Outcome {
 pub(crate) fn in_phases(options: &Options, phases: &mut Phases) -> Outcome {
     let cluster = Cluster::new(options.name.as_deref().unwrap_or(CLUSTER));
     phases.run("packages and the cluster's programs", || cluster.build())?;
+    let postgres = phases.run("PostgreSQL", postgres::install)?;
     phases.run("tests of the cluster's programs", cluster_programs)?;
     // Before the cluster is up, for the first build takes minutes.
     phases.run("build all tests", || run(cargo(["test", "--workspace", "--no-run"]).args(&options.rest)))?;
     let guard = phases.run("start the cluster", || cluster.start())?;
-    let variables = cluster.variables()?;
+    let database = phases.run("start PostgreSQL", || Server::start(postgres))?;
+    let mut variables = cluster.variables()?;
+    variables.extend(database.variables());
     // One invocation for all packages: a selection of packages would build their dependencies once more with other features.
     let tests = phases.run("all tests", || {
         let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
-        run(command.args(&options.rest).envs(variables).env("KUBERNAUT_REQUIRE_CLUSTER", "1"))
+        run(command.args(&options.rest).envs(variables).env("KUBERNAUT_REQUIRE_CLUSTER", "1").env("KUBERNAUT_REQUIRE_POSTGRES", "1"))
     });
+    let stopped = phases.run("end PostgreSQL", || database.finish());
     let ended = phases.run("end the cluster", || guard.finish());
-    tests.and(ended)
+    tests.and(stopped).and(ended)
 }
 
 fn cluster_programs() -> Outcome {
