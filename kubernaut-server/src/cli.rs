@@ -50,6 +50,20 @@ pub enum Output {
     Json,
 }
 
+/// How an analysis is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For programs and people.
+    Yaml,
+    /// For chats and tickets.
+    Markdown,
+}
+
 /// Where the configuration is.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigArgs {
@@ -110,11 +124,17 @@ pub struct DemoArgs {
 #[derive(Debug, Args)]
 pub struct AnalyzeArgs {
     /// A recorded incident.
-    #[arg(long, conflicts_with_all = ["namespace", "object"])]
+    #[arg(long, conflicts_with_all = ["namespace", "object", "all_namespaces"])]
     pub bundle: Option<PathBuf>,
-    /// Namespace of a live cluster; without KIND/NAME every unhealthy workload in it is analysed.
+    /// Namespace of a live cluster; without KIND/NAME everything unhealthy in it is analysed and put together by root cause.
     #[arg(long, short)]
     pub namespace: Option<String>,
+    /// Everything unhealthy in all namespaces, nodes included, put together by root cause.
+    #[arg(long, short = 'A', conflicts_with_all = ["namespace", "object"])]
+    pub all_namespaces: bool,
+    /// Unhealthy objects that are analysed at most.
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
     /// One object, such as Deployment/web.
     #[arg(value_name = "KIND/NAME", requires = "namespace")]
     pub object: Option<String>,
@@ -123,7 +143,7 @@ pub struct AnalyzeArgs {
     pub cluster: ClusterArgs,
     /// How the answer is printed.
     #[arg(long, short, value_enum, default_value_t)]
-    pub output: Output,
+    pub output: Form,
     /// End with status 1 if anything was found that needs an action or a person.
     #[arg(long)]
     pub exit_code: bool,

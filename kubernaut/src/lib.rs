@@ -23,6 +23,7 @@ mod config;
 pub mod eval;
 mod handle;
 pub mod host;
+mod markdown;
 mod report;
 mod scan;
 mod stop_file;
@@ -32,7 +33,8 @@ pub use builder::Builder;
 pub use config::{CONFIG_VERSION, ClusterConfig, Config};
 pub use handle::Kubernaut;
 pub use kubernaut_core::{Error, ErrorKind, Result, async_trait, model, port, service};
-pub use report::{Report, ReportAction, ReportCandidate, ReportEnvironment, ReportEvidence};
+pub use report::{Report, ReportAction, ReportCandidate, ReportEnvironment, ReportEvidence, yaml};
+pub use scan::{Finding as ScanFinding, Scan, ScanOptions};
 
 /// The default services, for hosts that put them together themselves.
 pub mod services {

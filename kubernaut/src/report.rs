@@ -156,6 +156,14 @@ impl Report {
     }
 }
 
+/// Any answer as YAML.
+///
+/// # Errors
+/// `Internal` if it cannot be written.
+pub fn yaml<T: Serialize>(answer: &T) -> kubernaut_core::Result<String> {
+    serde_yaml_ng::to_string(answer).map_err(|e| kubernaut_core::Error::internal("report.yaml", "cannot print the answer as YAML").source(e))
+}
+
 impl std::fmt::Display for Report {
     /// The text form: cause chain with evidence, proposal, alternatives.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -165,7 +173,7 @@ impl std::fmt::Display for Report {
             Some((first, rest)) => {
                 write_cause(f, first)?;
                 for other in rest {
-                    writeln!(f, "alternative  {} {} ({:.2})", other.category, other.object, other.confidence)?;
+                    writeln!(f, "alternative  {} {} ({:.2}): {}", other.category, other.object, other.confidence, other.summary)?;
                 }
             }
             None => writeln!(f, "cause        none found")?,
@@ -201,6 +209,9 @@ fn write_action(f: &mut std::fmt::Formatter<'_>, action: &ReportAction) -> std::
     let risk = serde_json::to_value(action.risk).unwrap_or_default();
     let params = if action.params.is_null() { String::new() } else { format!(" {}", action.params) };
     writeln!(f, "proposal     {} {}{params} (risk {}, {undo})", action.action, action.target, risk.as_str().unwrap_or_default())?;
+    if !action.expected_effect.is_empty() {
+        writeln!(f, "  expected   {}", action.expected_effect)?;
+    }
     for p in &action.preconditions {
         writeln!(f, "  {} {}", if p.holds { "holds     " } else { "HOLDS NOT " }, p.text)?;
     }
