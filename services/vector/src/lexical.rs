@@ -22,9 +22,52 @@ const PIECE: f32 = 0.35;
 const COMMON: f32 = 0.15;
 /// Sorted.
 const COMMON_WORDS: &[&str] = &[
-    "a", "an", "and", "apps", "are", "at", "be", "by", "container", "containers", "daemonset", "default", "deployment", "for", "from", "has", "have",
-    "in", "is", "it", "its", "job", "kube", "kubernetes", "namespace", "no", "node", "not", "of", "on", "or", "pod", "pods", "replicaset", "service",
-    "set", "statefulset", "status", "svc", "that", "the", "this", "to", "was", "were", "with",
+    "a",
+    "an",
+    "and",
+    "apps",
+    "are",
+    "at",
+    "be",
+    "by",
+    "container",
+    "containers",
+    "daemonset",
+    "default",
+    "deployment",
+    "for",
+    "from",
+    "has",
+    "have",
+    "in",
+    "is",
+    "it",
+    "its",
+    "job",
+    "kube",
+    "kubernetes",
+    "namespace",
+    "no",
+    "node",
+    "not",
+    "of",
+    "on",
+    "or",
+    "pod",
+    "pods",
+    "replicaset",
+    "service",
+    "set",
+    "statefulset",
+    "status",
+    "svc",
+    "that",
+    "the",
+    "this",
+    "to",
+    "was",
+    "were",
+    "with",
 ];
 
 /// Embeds by words, pairs of words, and pieces of words, each hashed to a place of the vector.
@@ -131,7 +174,8 @@ fn pieces(word: &str) -> Vec<String> {
 
 /// FNV-1a with a final mix; part of [`EmbedderInfo::version`], so it may not change silently.
 fn hash(kind: u8, text: &str) -> u64 {
-    let mut hash = std::iter::once(kind).chain(text.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let mut hash =
+        std::iter::once(kind).chain(text.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)
@@ -149,7 +193,9 @@ mod tests {
     #[test]
     fn similar_wording_is_nearer_than_other_wording() {
         let oom = "PodCrashLooping Deployment/shop/checkout OOMKilled exit code 137, memory limit 256Mi";
-        assert!(alike(oom, "container cart was OOMKilled, limit of memory 512Mi") > alike(oom, "certificate has expired: x509 handshake failed") + 0.2);
+        assert!(
+            alike(oom, "container cart was OOMKilled, limit of memory 512Mi") > alike(oom, "certificate has expired: x509 handshake failed") + 0.2
+        );
         assert!(alike("ImagePullBackOff", "image pull failed") > 0.2, "parts of compounds count");
         assert!(alike("unschedulable", "scheduling") > 0.05, "pieces of words count");
         assert!(alike("the pod is in a namespace", "a container of the deployment") < 0.1, "common words count little");

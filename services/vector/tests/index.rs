@@ -37,8 +37,7 @@ async fn graph_index() {
 
 #[test]
 fn a_configuration_that_no_graph_can_be_built_with_is_refused() {
-    let changes: [fn(&mut HnswConfig); 4] =
-        [|c| c.connections = 1, |c| c.connections = 300, |c| c.build_breadth = 2, |c| c.most_removed = 0.0];
+    let changes: [fn(&mut HnswConfig); 4] = [|c| c.connections = 1, |c| c.connections = 300, |c| c.build_breadth = 2, |c| c.most_removed = 0.0];
     for change in changes {
         let mut config = HnswConfig::default();
         change(&mut config);

@@ -150,7 +150,14 @@ async fn recall_says_why_an_incident_is_similar_and_how_it_ended() {
     let found = house.memory.recall(ctx(), query).await.unwrap();
     let best = &found[0];
     assert_eq!(best.entry, oom);
-    for reason in ["oomkilled", "wording: cosine", "evidence: OOMKilled, exit code 137", "same alert KubePodCrashLooping", "same category oom_limit_too_low", "same kind of object"] {
+    for reason in [
+        "oomkilled",
+        "wording: cosine",
+        "evidence: OOMKilled, exit code 137",
+        "same alert KubePodCrashLooping",
+        "same category oom_limit_too_low",
+        "same kind of object",
+    ] {
         assert!(best.why.contains(reason), "{reason} is missing in: {}", best.why);
     }
     assert_eq!(best.entry.ended(), "resolved by patch_resources, effectiveness 0.95");
@@ -199,7 +206,8 @@ async fn an_empty_index_is_filled_from_the_store_and_says_so_until_then() {
 #[tokio::test]
 async fn what_others_wrote_or_removed_is_followed() {
     let house = House::new().await;
-    house.memory.remember(ctx(), entry(1, "OOMKilled")).await.unwrap();
+    let first = entry(1, "OOMKilled");
+    house.memory.remember(ctx(), first.clone()).await.unwrap();
     house.memory.follow(ctx(), true).await.unwrap();
     house.store.remember(ctx(), entry(2, "CreateContainerConfigError")).await.unwrap();
     house.memory.follow(ctx(), false).await.unwrap();
@@ -207,7 +215,7 @@ async fn what_others_wrote_or_removed_is_followed() {
     let before = house.embedder.texts.load(Ordering::SeqCst);
     house.memory.follow(ctx(), true).await.unwrap();
     assert_eq!(house.embedder.texts.load(Ordering::SeqCst), before, "what did not change is not computed again");
-    house.store.forget(ctx(), entry(1, "").incident_id.unwrap()).await.unwrap();
+    house.store.forget(ctx(), first.incident_id.unwrap()).await.unwrap();
     assert!(house.recall("OOMKilled").await.is_empty(), "what the store no longer has is never returned");
     house.memory.follow(ctx(), true).await.unwrap();
     assert_eq!(house.vectors().await, 1);
@@ -241,12 +249,13 @@ async fn a_forgotten_text_leaves_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vectors");
     let house = House::over(Arc::new(sql().await), Some(&path));
-    for minute in 0..2 {
-        house.store.remember(ctx(), entry(minute, &format!("text {minute}"))).await.unwrap();
+    let entries = [entry(0, "text zero"), entry(1, "text one")];
+    for entry in &entries {
+        house.store.remember(ctx(), entry.clone()).await.unwrap();
     }
     house.memory.follow(ctx(), true).await.unwrap();
     let size = std::fs::metadata(&path).unwrap().len();
-    house.memory.forget(ctx(), entry(0, "").incident_id.unwrap()).await.unwrap();
+    house.memory.forget(ctx(), entries[0].incident_id.unwrap()).await.unwrap();
     assert_eq!(house.vectors().await, 1);
     house.memory.follow(ctx(), true).await.unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() < size);

@@ -4,8 +4,6 @@ use kubernaut::{model::Timestamp, port::VectorItem};
 
 /// Numbers in a vector, as small sentence models have them.
 pub(crate) const DIMENSIONS: usize = 384;
-/// Directions in which vectors really differ: sentences use few of the dimensions.
-const HIDDEN: usize = 48;
 /// How far vectors lie around their cluster, in relation to how far clusters lie apart.
 const SPREAD: f32 = 0.7;
 
@@ -34,11 +32,12 @@ impl Chance {
     }
 }
 
-/// A fortieth as many clusters as vectors, of unequal size, in a space of few hidden directions that is turned into all dimensions.
-pub(crate) fn items(count: usize) -> Vec<VectorItem> {
+/// A fortieth as many clusters as vectors, of unequal size, in a space of few hidden directions that is turned into all dimensions, as sentences
+/// use few of them.
+pub(crate) fn items(count: usize, directions: usize) -> Vec<VectorItem> {
     let mut chance = Chance(42);
-    let mixing: Vec<[(usize, f32); 4]> = (0..DIMENSIONS).map(|_| std::array::from_fn(|_| (chance.below(HIDDEN), chance.number()))).collect();
-    let centres: Vec<Vec<f32>> = (0..=count / 40).map(|_| (0..HIDDEN).map(|_| chance.number()).collect()).collect();
+    let mixing: Vec<[(usize, f32); 4]> = (0..DIMENSIONS).map(|_| std::array::from_fn(|_| (chance.below(directions), chance.number()))).collect();
+    let centres: Vec<Vec<f32>> = (0..=count / 40).map(|_| (0..directions).map(|_| chance.number()).collect()).collect();
     (0..count)
         .map(|n| {
             // The smaller of two numbers: early clusters are larger.

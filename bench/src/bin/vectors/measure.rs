@@ -4,20 +4,30 @@ use std::{fmt, fs, time::Duration};
 
 /// Times of many calls.
 #[derive(Debug, Default)]
-pub(crate) struct Times(Vec<Duration>);
+pub(crate) struct Times {
+    calls: Vec<Duration>,
+    processor: f64,
+}
 
 impl Times {
     pub(crate) fn add(&mut self, time: Duration) {
-        self.0.push(time);
+        self.calls.push(time);
+    }
+
+    /// Seconds of processor that all calls together used.
+    pub(crate) fn processor(&mut self, seconds: f64) {
+        self.processor = seconds;
     }
 }
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sorted = self.0.clone();
+        let mut sorted = self.calls.clone();
         sorted.sort_unstable();
         let at = |share: usize| sorted.get((sorted.len() * share / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default();
-        write!(f, "p50 {:.2} ms  p99 {:.2} ms", at(50).as_secs_f64() * 1e3, at(99).as_secs_f64() * 1e3)
+        let calls = f64::from(u32::try_from(sorted.len().max(1)).unwrap_or(u32::MAX));
+        write!(f, "p50 {:.2} ms  p99 {:.2} ms", at(50).as_secs_f64() * 1e3, at(99).as_secs_f64() * 1e3)?;
+        if self.processor > 0.0 { write!(f, "  processor {:.2} ms a call", self.processor / calls * 1e3) } else { Ok(()) }
     }
 }
 

@@ -113,7 +113,10 @@ impl Embedder for MiniLm {
             dimensions: HIDDEN,
             basis: EmbeddingBasis::Meaning,
             related: 0.25,
-            about: format!("compares meaning, by a sentence model of 22 million weights on the processor; {} pieces of words count", self.config.max_tokens),
+            about: format!(
+                "compares meaning, by a sentence model of 22 million weights on the processor; {} pieces of words count",
+                self.config.max_tokens
+            ),
         }
     }
 }

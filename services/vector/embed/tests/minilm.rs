@@ -73,7 +73,10 @@ async fn a_file_that_is_not_the_pinned_one_is_refused_and_named() {
     let wrong = MiniLm::new(config(folder.path().into())).unwrap();
     let error = wrong.embed(ctx(), vec!["text".into()]).await.unwrap_err();
     let told = error.to_string();
-    assert!(error.kind() == ErrorKind::Corrupt && told.contains("tokenizer_sha256") && told.contains("be50c362") && told.contains("44136fa3"), "{told}");
+    assert!(
+        error.kind() == ErrorKind::Corrupt && told.contains("tokenizer_sha256") && told.contains("be50c362") && told.contains("44136fa3"),
+        "{told}"
+    );
     let mut pinned = config(folder.path().into());
     pinned.tokenizer_sha256 = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a".into();
     fs::write(folder.path().join("model.safetensors"), "weights").unwrap();

@@ -39,6 +39,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct HnswIndex {
     shared: Arc<Shared>,
+    breadth: usize,
 }
 
 #[derive(Debug)]
@@ -90,8 +91,15 @@ impl HnswIndex {
     /// `InvalidInput` for a configuration that [`HnswConfig::validate`] refuses.
     pub fn new(dimensions: usize, config: HnswConfig) -> Result<Self> {
         config.validate()?;
+        let breadth = config.search_breadth;
         let shared = Shared { dimensions, config, state: RwLock::default(), building: watch::Sender::new(false) };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), breadth })
+    }
+
+    /// The same index, searched with so many candidates instead of [`HnswConfig::search_breadth`].
+    #[must_use]
+    pub fn with_search_breadth(&self, breadth: usize) -> Self {
+        Self { shared: self.shared.clone(), breadth: breadth.max(1) }
     }
 
     /// Waits until no graph is being built. Searches need not wait for it.
@@ -129,8 +137,8 @@ impl VectorIndex for HnswIndex {
 
     async fn search(&self, ctx: CallContext, query: VectorQuery) -> Result<Vec<VectorHit>> {
         let query = ask::query(query, self.shared.dimensions)?;
-        let shared = self.shared.clone();
-        let search = ask::off_thread("vector_index.search", move || Ok(search(&shared.config, &shared.read(), &query)));
+        let (shared, breadth) = (self.shared.clone(), self.breadth);
+        let search = ask::off_thread("vector_index.search", move || Ok(search(&shared.config, breadth, &shared.read(), &query)));
         ctx.run("vector_index.search", search).await
     }
 
@@ -159,12 +167,12 @@ impl VectorIndex for HnswIndex {
     }
 }
 
-fn search(config: &HnswConfig, state: &State, query: &VectorQuery) -> Vec<VectorHit> {
+fn search(config: &HnswConfig, breadth: usize, state: &State, query: &VectorQuery) -> Vec<VectorHit> {
     let rows = &state.rows;
     let matcher = rows.matcher(&query.filter);
     let unfiltered = query.filter == kubernaut_core::port::VectorFilter::default();
     let matches = if unfiltered { rows.live() } else { rows.iter_live().filter(|slot| matcher.admits(*slot)).count() };
-    if let (Plan::Graph { breadth }, Some(graph)) = (plan::search(config, state.counts(), matches, query.limit), &state.graph) {
+    if let (Plan::Graph { breadth }, Some(graph)) = (plan::search(config.exact_up_to, breadth, state.counts(), matches, query.limit), &state.graph) {
         let first_unknown = Slot::try_from(state.graphed).unwrap_or(Slot::MAX);
         let unknown = first_unknown..Slot::try_from(rows.len()).unwrap_or(Slot::MAX);
         let near = graph.near(&query.vector, breadth);

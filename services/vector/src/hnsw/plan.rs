@@ -26,14 +26,14 @@ pub(super) enum Plan {
 ///
 /// Following the graph takes about as long as looking at `exact_up_to` vectors, and longer by as much as the filter is narrower, since what it
 /// passes by must be made up for. So looking at all matches is faster up to `matches² / live = exact_up_to`.
-pub(super) fn search(config: &HnswConfig, counts: Counts, matches: usize, limit: usize) -> Plan {
+pub(super) fn search(exact_up_to: usize, breadth: usize, counts: Counts, matches: usize, limit: usize) -> Plan {
     let ungraphed = counts.rows.saturating_sub(counts.graphed);
-    let exact = matches.saturating_mul(matches) <= config.exact_up_to.saturating_mul(counts.live.max(1));
+    let exact = matches.saturating_mul(matches) <= exact_up_to.saturating_mul(counts.live.max(1));
     if exact || counts.graphed == 0 || ungraphed >= counts.rows / 2 || matches == 0 {
         return Plan::Exact;
     }
     // Dead rows take places among the candidates as those outside of the filter do.
-    let wanted = config.search_breadth.max(limit.saturating_add(limit / 2));
+    let wanted = breadth.max(limit.saturating_add(limit / 2));
     let breadth = wanted.saturating_mul(counts.rows) / matches;
     if breadth > counts.rows / 8 { Plan::Exact } else { Plan::Graph { breadth } }
 }
@@ -73,22 +73,24 @@ mod tests {
         Counts { rows, live, graphed }
     }
 
+    fn plan(counts: Counts, matches: usize, limit: usize) -> Plan {
+        search(20_000, 192, counts, matches, limit)
+    }
+
     #[test]
     fn a_narrow_filter_or_a_small_set_is_looked_at_whole() {
-        let config = HnswConfig::default();
         let all = counts(100_000, 100_000, 100_000);
-        assert_eq!(search(&config, counts(20_000, 20_000, 20_000), 20_000, 10), Plan::Exact);
-        assert_eq!(search(&config, all, 10_000, 10), Plan::Exact);
-        assert_eq!(search(&config, all, 100_000, 10), Plan::Graph { breadth: 192 });
-        assert_eq!(search(&config, all, 50_000, 10), Plan::Graph { breadth: 384 });
-        assert_eq!(search(&config, counts(100_000, 100_000, 0), 100_000, 10), Plan::Exact, "no graph yet");
+        assert_eq!(plan(counts(20_000, 20_000, 20_000), 20_000, 10), Plan::Exact);
+        assert_eq!(plan(all, 10_000, 10), Plan::Exact);
+        assert_eq!(plan(all, 100_000, 10), Plan::Graph { breadth: 192 });
+        assert_eq!(plan(all, 50_000, 10), Plan::Graph { breadth: 384 });
+        assert_eq!(plan(counts(100_000, 100_000, 0), 100_000, 10), Plan::Exact, "no graph yet");
     }
 
     #[test]
     fn candidates_make_up_for_removed_rows() {
-        let config = HnswConfig::default();
-        assert_eq!(search(&config, counts(100_000, 80_000, 100_000), 80_000, 10), Plan::Graph { breadth: 240 });
-        assert_eq!(search(&config, counts(100_000, 100_000, 100_000), 100_000, 1_000), Plan::Graph { breadth: 1_500 });
+        assert_eq!(plan(counts(100_000, 80_000, 100_000), 80_000, 10), Plan::Graph { breadth: 240 });
+        assert_eq!(plan(counts(100_000, 100_000, 100_000), 100_000, 1_000), Plan::Graph { breadth: 1_500 });
     }
 
     #[test]

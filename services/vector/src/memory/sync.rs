@@ -98,8 +98,7 @@ impl Inner {
         }
         let touched = self.touched.lock().await;
         let changed = |w: &Wanted| touched.as_ref().is_some_and(|touched| touched.contains(&w.key));
-        let fresh: Vec<(&Wanted, Vec<f32>)> =
-            batch.iter().zip(vectors).filter_map(|(w, v)| Some((w, v?))).filter(|(w, _)| !changed(w)).collect();
+        let fresh: Vec<(&Wanted, Vec<f32>)> = batch.iter().zip(vectors).filter_map(|(w, v)| Some((w, v?))).filter(|(w, _)| !changed(w)).collect();
         let (items, empty) = split(fresh.iter().map(|(w, v)| text::item(&w.entry, v.clone())));
         self.index.upsert(ctx.clone(), items).await?;
         self.index.delete(ctx.clone(), empty).await?;
@@ -112,8 +111,8 @@ impl Inner {
         let touched = self.touched.lock().await;
         let since = |key: &String| touched.as_ref().is_some_and(|touched| touched.contains(key));
         let gone: Vec<String> = followed.known.keys().filter(|key| !seen.contains(*key) && !since(key)).cloned().collect();
-        self.index.delete(ctx.clone(), gone.clone()).await?;
-        gone.iter().for_each(|key| drop(followed.known.remove(key)));
+        self.index.delete(ctx.clone(), gone).await?;
+        followed.known.retain(|key, _| seen.contains(key) || since(key));
         Ok(())
     }
 
@@ -171,7 +170,9 @@ impl Inner {
         let asked = texts.len();
         let vectors = self.embedder.embed(ctx.clone(), texts).await?;
         if vectors.len() != asked {
-            return Err(Error::internal("context_store.vectors", "the embedder gave another number of vectors than texts").with("vectors", vectors.len()));
+            return Err(
+                Error::internal("context_store.vectors", "the embedder gave another number of vectors than texts").with("vectors", vectors.len())
+            );
         }
         Ok(vectors)
     }

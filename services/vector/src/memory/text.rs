@@ -77,8 +77,7 @@ const PHRASES: &[&str] = &[
 /// The marks of a failure that a text names: reasons such as `OOMKilled`, exit codes, and what programs say.
 pub(super) fn signature(text: &str, alert_name: &str) -> BTreeSet<String> {
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
-    let mut marks: BTreeSet<String> =
-        words.iter().filter(|word| **word != alert_name && is_reason(word)).map(|word| (*word).to_owned()).collect();
+    let mut marks: BTreeSet<String> = words.iter().filter(|word| **word != alert_name && is_reason(word)).map(|word| (*word).to_owned()).collect();
     for three in words.windows(3) {
         if let [a, b, code] = three
             && a.eq_ignore_ascii_case("exit")
