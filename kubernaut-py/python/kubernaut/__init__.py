@@ -8,11 +8,9 @@
 
 from __future__ import annotations
 
-from kubernaut import _native
+from kubernaut import _errors, _models, _native
 from kubernaut._engine import AsyncKubernaut, Kubernaut, async_library, library
 from kubernaut._errors import *
-from kubernaut._errors import ERRORS as ERRORS
-from kubernaut._errors import KubernautError as KubernautError
 from kubernaut._models import *
 from kubernaut.plugins import Analyzer, Classifier, ContextStore, Executor, MaybeAwaitable, Notifier, Plugin, WorkflowEngine
 
@@ -39,7 +37,6 @@ __all__ = [
     "ContextStore",
     "Executor",
     "Kubernaut",
-    "KubernautError",
     "MaybeAwaitable",
     "Notifier",
     "Plugin",
@@ -51,3 +48,5 @@ __all__ = [
     "forward_logs",
     "library",
 ]
+__all__ += _errors.__all__
+__all__ += _models.__all__

@@ -6,6 +6,9 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
+__all__ = ["ERRORS", "KubernautError", "InvalidInputError", "NotFoundError", "ConflictError", "UnsupportedError", "UnauthorizedError", "ForbiddenError", "PayloadTooLargeError", "UnsupportedMediaTypeError", "OverloadedError", "UnavailableError", "DeadlineError", "CancelledError", "StaleEpochError", "LedgerInUseError", "DigestChangedError", "RefusedError", "CorruptError", "PluginFailedError", "BlockingInAsyncError", "InternalError"]
+
+
 class KubernautError(Exception):
     """The base of all errors. `str(error)` is one line that names the value and the next step."""
 

@@ -1,5 +1,7 @@
 from typing import Any, Protocol, final
 
+__all__ = ["Call", "Engine", "Reply", "Suite", "forward_logs", "interface", "version"]
+
 version: str
 
 class _Done(Protocol):
@@ -18,7 +20,7 @@ class Call:
 
 @final
 class Engine:
-    def __new__(cls, config: str, workers: bool, plugins: str, dispatcher: Any = ...) -> Engine: ...
+    def __new__(cls, config: str, workers: bool, plugins: str, dispatcher: Any) -> Engine: ...
     @staticmethod
     def library() -> Engine: ...
     def call(self, operation: str, params: str, options: str) -> str: ...

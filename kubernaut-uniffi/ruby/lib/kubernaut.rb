@@ -12,7 +12,10 @@ module Kubernaut
     # Makes this library's error of the native one.
     def self.errors
       yield
-    rescue KubernautUniffi::KubernautError => error
+    rescue StandardError => error
+      # The native errors have no base class of their own.
+      raise unless error.class.name.start_with?("KubernautUniffi::KubernautError::")
+
       details = JSON.parse(error.details)
       made = ERRORS.fetch(details["kind"], Error)
       raise made.new(details["message"], kind: details["kind"], operation: details["operation"], transient: details["transient"],

@@ -170,7 +170,7 @@ fn read(interface: &Interface, f: &Field) -> String {
 
 fn errors(interface: &Interface) -> String {
     let mut out = format!(
-        "{HEAD}\"\"\"Exceptions: one class a kind of error.\"\"\"\n\nfrom __future__ import annotations\n\nimport json\nfrom typing import ClassVar\n\n\
+        "{HEAD}\"\"\"Exceptions: one class a kind of error.\"\"\"\n\nfrom __future__ import annotations\n\nimport json\nfrom typing import ClassVar\n\n__all__ = [\"ERRORS\", \"KubernautError\", {}]\n\n\n\
          class KubernautError(Exception):\n    \"\"\"The base of all errors. `str(error)` is one line that names the value and the next step.\"\"\"\n\n\
         \x20   kind: ClassVar[str] = \"internal\"\n    \"\"\"Stable name of the kind, the same in every language.\"\"\"\n\
         \x20   http_status: ClassVar[int] = 500\n    \"\"\"Status that a server answers with.\"\"\"\n\
@@ -178,7 +178,8 @@ fn errors(interface: &Interface) -> String {
         \x20   transient: bool\n    \"\"\"Whether the same request may succeed later without any change.\"\"\"\n\
         \x20   retry_after_ms: int | None\n    \"\"\"Milliseconds to wait before another try, where known.\"\"\"\n\n\
         \x20   def __init__(self, message: str = \"\", *, operation: str = \"\", transient: bool = False, retry_after_ms: int | None = None) -> None:\n\
-        \x20       super().__init__(message)\n        self.operation = operation\n        self.transient = transient\n        self.retry_after_ms = retry_after_ms\n"
+        \x20       super().__init__(message)\n        self.operation = operation\n        self.transient = transient\n        self.retry_after_ms = retry_after_ms\n",
+        interface.errors.iter().map(|e| format!("\"{}\"", e.python)).collect::<Vec<_>>().join(", ")
     );
     for e in &interface.errors {
         let base = match e.kind.as_str() {
