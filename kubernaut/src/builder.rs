@@ -61,7 +61,7 @@ impl Builder {
         self
     }
 
-    /// Replaces the memory.
+    /// Replaces the memory; what [`Config::memory`] says is not used then.
     pub fn context_store(mut self, context: Arc<dyn ContextStore>) -> Self {
         self.context = Some(context);
         self
@@ -118,7 +118,10 @@ impl Builder {
         config.outbox.validate()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let opened = open_cluster(&config, self.cluster).await?;
+        let given = self.context.is_some();
         let (ledger, context) = open_ledger(&config, self.ledger, self.context, &clock).await?;
+        let memory = if given { None } else { crate::memory::over(context.clone(), &config.memory)? };
+        let context: Arc<dyn ContextStore> = memory.clone().map_or(context, |memory| Arc::new(memory));
         remember_all(&context, opened.history).await?;
         let (read, write, cache) = (opened.read, opened.write, opened.cache);
         // Evidence may be late by what a watch takes; what decides about acting, or whether it helped, reads anew.
@@ -173,6 +176,7 @@ impl Builder {
             cache,
             ledger,
             context,
+            memory,
             classifier,
             analyzer,
             executor,

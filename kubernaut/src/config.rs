@@ -23,6 +23,8 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// Where state is kept.
     pub ledger: kubernaut_storage::SqliteConfig,
+    /// How similar incidents are found.
+    pub memory: crate::MemoryConfig,
     /// Intake of alerts.
     pub gateway: kubernaut_gateway::GatewayConfig,
     /// Classification of environments.
@@ -54,6 +56,7 @@ impl Default for Config {
             mode: Mode::default(),
             cluster: ClusterConfig::default(),
             ledger: kubernaut_storage::SqliteConfig::default(),
+            memory: crate::MemoryConfig::default(),
             gateway: kubernaut_gateway::GatewayConfig::default(),
             classification: kubernaut_processor::ClassifyConfig::default(),
             diagnosis: kubernaut_diagnosis::DiagnosisConfig::default(),

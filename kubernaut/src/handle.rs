@@ -13,12 +13,13 @@ use kubernaut_core::{
         JournalEntry, Run, RunId,
     },
     port::{Clock, ClusterRead, IncidentFilter, Ledger, LedgerStats},
-    service::{Analyzer, CallContext, Classifier, ContextStore, ExecuteRequest, Executor, RecallQuery, Recalled, RunFilter, Signal, WorkflowEngine},
+    service::{Analyzer, CallContext, Classifier, ContextStore, ExecuteRequest, Executor, MemoryStatus, RecallQuery, Recalled, RunFilter, Signal, WorkflowEngine},
 };
 use kubernaut_executor::StopFence;
 use kubernaut_gateway::Gateway;
 use kubernaut_notify::OutboxWorker;
 use kubernaut_processor::Processor;
+use kubernaut_vector::VectorContextStore;
 use kubernaut_workflow::DurableEngine;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) cache: Option<CachedCluster>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) context: Arc<dyn ContextStore>,
+    pub(crate) memory: Option<VectorContextStore>,
     pub(crate) classifier: Arc<dyn Classifier>,
     pub(crate) analyzer: Arc<dyn Analyzer>,
     pub(crate) executor: Arc<dyn Executor>,
@@ -85,6 +87,10 @@ impl Kubernaut {
         tasks.spawn(async move { processor.run(stop).await });
         let stop = token.clone();
         tasks.spawn(async move { outbox.run(stop).await });
+        if let Some(memory) = parts.memory.clone() {
+            let stop = token.clone();
+            tasks.spawn(async move { memory.run(stop).await });
+        }
         if let Some(cache) = parts.cache.clone() {
             let stop = token.clone();
             tasks.spawn(async move { cache.run(stop).await });
@@ -324,6 +330,14 @@ impl Kubernaut {
     /// Errors of the store.
     pub async fn recall(&self, ctx: CallContext, query: RecallQuery) -> Result<Vec<Recalled>> {
         self.parts().context.recall(ctx, query).await
+    }
+
+    /// How the memory of incidents stands: whether vectors are complete, and what they are made by.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub async fn memory_status(&self, ctx: CallContext) -> Result<MemoryStatus> {
+        self.parts().context.status(ctx).await
     }
 
     /// Why all acting is stopped; `None` while it is allowed.

@@ -23,6 +23,7 @@ mod config;
 pub mod eval;
 mod handle;
 pub mod host;
+mod memory;
 mod markdown;
 mod report;
 mod scan;
@@ -33,6 +34,7 @@ pub use builder::Builder;
 pub use config::{CONFIG_VERSION, ClusterConfig, Config};
 pub use handle::Kubernaut;
 pub use kubernaut_core::{Error, ErrorKind, Result, async_trait, model, port, service};
+pub use memory::{EmbedderConfig, IndexConfig, MemoryConfig};
 pub use report::{Report, ReportAction, ReportCandidate, ReportEnvironment, ReportEvidence, yaml};
 pub use scan::{Finding as ScanFinding, Scan, ScanOptions};
 
@@ -40,11 +42,13 @@ pub use scan::{Finding as ScanFinding, Scan, ScanOptions};
 pub mod services {
     pub use kubernaut_cluster as cluster;
     pub use kubernaut_diagnosis as diagnosis;
+    pub use kubernaut_embed as embed;
     pub use kubernaut_executor as executor;
     pub use kubernaut_gateway as gateway;
     pub use kubernaut_monitor as monitor;
     pub use kubernaut_notify as notify;
     pub use kubernaut_processor as processor;
     pub use kubernaut_storage as storage;
+    pub use kubernaut_vector as vector;
     pub use kubernaut_workflow as workflow;
 }

@@ -25,8 +25,8 @@ pub(crate) fn ci() -> Outcome {
 
 fn steps(phases: &mut Phases) -> Outcome {
     phases.run("format", || run(&mut cargo(["fmt", "--all", "--check"])))?;
-    phases.run("clippy", || run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])))?;
-    phases.run("documentation", || run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
+    phases.run("clippy", || run(&mut cargo(["clippy", "--workspace", "--all-targets", "--features", "kubernaut/embed", "--", "-D", "warnings"])))?;
+    phases.run("documentation", || run(cargo(["doc", "--workspace", "--no-deps", "--features", "kubernaut/embed"]).env("RUSTDOCFLAGS", "-D warnings")))?;
     for (package, flags) in FEATURES {
         let name = format!("{package} {}", flags.join(" "));
         phases.run(&name, || run(cargo(["check", "--package", package]).args(*flags)))?;
@@ -53,7 +53,7 @@ fn cargo_deny() -> Outcome<PathBuf> {
 }
 
 /// The same folder as tests/cluster/lib/settings.sh uses.
-fn cache() -> Outcome<PathBuf> {
+pub(crate) fn cache() -> Outcome<PathBuf> {
     let own = env::var_os("KUBERNAUT_CACHE").map(PathBuf::from);
     let general = || Some(PathBuf::from(env::var_os("XDG_CACHE_HOME")?).join("kubernaut"));
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache/kubernaut"));

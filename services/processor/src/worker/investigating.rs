@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use kubernaut_core::{
     model::{Analysis, Decision, HistoryEntry, Incident, Mode, Plan, PlanId, RunId, veil},
     port::NewEvent,
-    service::{AnalysisRequest, RecallQuery, StartRequest},
+    service::{AnalysisRequest, Likeness, RecallQuery, StartRequest},
 };
 use serde_json::{Value, json};
 
@@ -98,7 +98,16 @@ impl Session<'_> {
         let most = config.recall_limit;
         let queries = [
             RecallQuery { fingerprint: Some(self.incident.fingerprint.clone()), limit: Some(most), ..RecallQuery::default() },
-            RecallQuery { text: Some(format!("{} {}", self.incident.alert_name, self.incident.target)), limit: Some(most), ..RecallQuery::default() },
+            RecallQuery {
+                text: Some(format!("{} {}", self.incident.alert_name, self.incident.target)),
+                like: Likeness {
+                    alert_name: Some(self.incident.alert_name.clone()),
+                    category: None,
+                    object: Some(self.incident.owner.clone()),
+                },
+                limit: Some(most),
+                ..RecallQuery::default()
+            },
         ];
         for query in queries {
             match tolerate(self.call("context_store.recall", READ, |ctx| context.recall(ctx, query)).await)? {
