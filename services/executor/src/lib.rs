@@ -28,6 +28,7 @@ mod gate;
 mod kube;
 mod marks;
 pub mod outside;
+mod patient;
 pub mod rbac;
 mod registry;
 mod router;

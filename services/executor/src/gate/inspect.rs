@@ -12,7 +12,7 @@ use super::{
     checks::{self, Blast, Load},
     pass::{Owner, Pass, Purpose, Scene, Verdict},
 };
-use crate::action::Effect;
+use crate::{action::Effect, patient::again};
 
 /// Checks that a record-only action does not need.
 const SKIPPED_FOR_RECORD: &[&str] = &["rights", "identity", "protected", "ownership", "preconditions", "blast_radius", "window", "environment", "policy", "rego"];
@@ -84,7 +84,7 @@ impl GatedExecutor {
         for review in reviews {
             let text = format!("{} {}", review.verb, review.resource);
             let scope = review.namespace.clone().unwrap_or_else(|| "the cluster".into());
-            if !self.parts.write.can_i(ctx.clone(), review).await? {
+            if !again(ctx, || self.parts.write.can_i(ctx.clone(), review.clone())).await? {
                 return Ok(Verdict::fail(format!("may not {text} in {scope}; grant it to the executor's service account")));
             }
             granted.push(text);
@@ -133,7 +133,7 @@ impl GatedExecutor {
                 Verdict::ask(format!("{declared} preconditions that this executor cannot evaluate"))
             });
         }
-        let all = match self.inner.preconditions(ctx.clone(), pass.request.clone()).await {
+        let all = match again(ctx, || self.inner.preconditions(ctx.clone(), pass.request.clone())).await {
             Ok(all) => all,
             Err(error) if error.kind() == ErrorKind::Unsupported && declared == 0 => return Ok(Verdict::skip("the action has no preconditions")),
             Err(error) if error.kind() == ErrorKind::Unsupported => {
@@ -173,7 +173,7 @@ impl GatedExecutor {
             pass.add("dry_run", Verdict::skip("this executor has no dry-run; the request itself is what a person agrees to"));
             return Ok(Some(of_request(&pass.request)));
         }
-        let dry = match self.inner.dry_run(ctx.clone(), pass.request.clone()).await {
+        let dry = match again(ctx, || self.inner.dry_run(ctx.clone(), pass.request.clone())).await {
             Ok(dry) => dry,
             // One of several executors may lack it.
             Err(error) if error.kind() == ErrorKind::Unsupported && pass.effect == Effect::Other => {

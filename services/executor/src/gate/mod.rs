@@ -30,7 +30,7 @@ use tokio::sync::OnceCell;
 use self::pass::{Pass, Purpose};
 use kubernaut_core::model::veil;
 
-use crate::action::Effect;
+use crate::{action::Effect, patient::PatientRead};
 
 pub use calendar::{Freeze, Holidays, Window};
 pub use config::{EnvironmentRule, GateConfig, PolicyConfig, SourceRule};
@@ -80,6 +80,7 @@ impl GatedExecutor {
     /// Puts the gate around an executor. What [`GateConfig::validate`] finds wrong refuses actions.
     #[must_use]
     pub fn new(inner: Arc<dyn Executor>, parts: GateParts, config: GateConfig) -> Self {
+        let parts = GateParts { read: Arc::new(PatientRead(parts.read)), ..parts };
         Self {
             inner,
             parts,

@@ -52,10 +52,11 @@ impl GatedExecutor {
                     .await;
                 Ok(Some(already(settled)))
             }
+            // Transient: what cannot be seen now may be seen later. Whoever tries asks again before, and ends `unknown` if it stays so.
             Observation::Unknown => Err(Error::new(
-                ErrorKind::Refused,
+                ErrorKind::Unavailable,
                 OPERATION,
-                "an earlier try under this key may have acted and it cannot be told; a person must look",
+                "an earlier try under this key may have acted and it cannot be told now; a person must look if that stays so",
             )
             .with("key", &intent.key)),
         }

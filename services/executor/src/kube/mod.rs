@@ -18,6 +18,7 @@ use crate::{
     action::{Action, Current, Effect, Write},
     effect::Effects,
     marks,
+    patient::PatientRead,
     registry::{self, registry},
 };
 
@@ -39,7 +40,7 @@ impl KubeExecutor {
     /// An executor over the two cluster ports.
     #[must_use]
     pub fn new(read: Arc<dyn ClusterRead>, write: Arc<dyn ClusterWrite>, clock: Arc<dyn Clock>) -> Self {
-        Self { read, write, clock }
+        Self { read: Arc::new(PatientRead(read)), write, clock }
     }
 }
 
