@@ -9,7 +9,7 @@ export KUBERNAUT_ROOT="$root" LD_LIBRARY_PATH="$place/lib${LD_LIBRARY_PATH:+:$LD
 rm -rf "$place/lib" "$place/kotlin" "$place/swift" && mkdir -p "$place/lib"
 for language in ruby kotlin swift; do
     out="$place/$language"
-    [ "$language" = ruby ] && out="$place/lib"
+    if [ "$language" = ruby ]; then out="$place/lib"; fi
     (cd "$root" && "$KUBERNAUT_BINDGEN" generate --no-format --language "$language" --out-dir "$out" "$KUBERNAUT_NATIVE")
 done
 test -s "$place/swift/kubernaut_uniffi.swift"

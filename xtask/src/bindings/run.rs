@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::process::{Failure, Outcome, Phases, cargo, root, run, target_dir};
+use crate::{
+    cluster::Cluster,
+    process::{Failure, Outcome, Phases, cargo, root, run, target_dir},
+};
 
 /// A language whose package is built and tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -27,6 +30,9 @@ pub(crate) struct Options {
     /// Take the libraries as they were built last
     #[arg(long)]
     no_build: bool,
+    /// With a real cluster, started for it and ended after it
+    #[arg(long)]
+    pub(crate) cluster: bool,
 }
 
 pub(crate) fn bindings(options: &Options) -> Outcome {
@@ -38,6 +44,19 @@ pub(crate) fn bindings(options: &Options) -> Outcome {
 
 /// The phases are the caller's, so that a longer command can show them among its own.
 pub(crate) fn in_phases(options: &Options, phases: &mut Phases) -> Outcome {
+    if !options.cluster {
+        return packages(options, &[], phases);
+    }
+    let cluster = Cluster::new("bindings");
+    phases.run("the cluster's programs", || cluster.build())?;
+    let guard = phases.run("start the cluster", || cluster.start())?;
+    let mut variables = cluster.variables()?;
+    variables.push(("KUBERNAUT_REQUIRE_CLUSTER".into(), "1".into()));
+    let done = packages(options, &variables, phases);
+    done.and(phases.run("end the cluster", || guard.finish()))
+}
+
+fn packages(options: &Options, variables: &[(String, String)], phases: &mut Phases) -> Outcome {
     if !options.no_build {
         // With the features that tests have, so that nothing is built twice.
         phases.run("build the native libraries", || run(&mut cargo(["build", "--workspace", "--all-targets"])))?;
@@ -45,10 +64,10 @@ pub(crate) fn in_phases(options: &Options, phases: &mut Phases) -> Outcome {
     let wanted = |language| options.languages.is_empty() || options.languages.contains(&language);
     let place = target_dir().join("bindings");
     if wanted(Language::Python) {
-        phases.run("Python package", || python(&place.join("python")))?;
+        phases.run("Python package", || python(&place.join("python"), variables))?;
     }
     if wanted(Language::Node) {
-        phases.run("Node package", || node(&place.join("node")))?;
+        phases.run("Node package", || node(&place.join("node"), variables))?;
     }
     if wanted(Language::Ruby) {
         phases.run("Ruby library", || ruby(&place.join("ruby")))?;
@@ -70,14 +89,14 @@ fn prepare(place: &Path) -> Outcome {
     fs::create_dir_all(place).map_err(|e| Failure::new(format!("could not make {}: {e}", place.display())))
 }
 
-fn python(place: &Path) -> Outcome {
+fn python(place: &Path, variables: &[(String, String)]) -> Outcome {
     prepare(place)?;
-    run(script("kubernaut-py/test.sh", place).env("KUBERNAUT_NATIVE", library("_native")))
+    run(script("kubernaut-py/test.sh", place).envs(variables.iter().cloned()).env("KUBERNAUT_NATIVE", library("_native")))
 }
 
-fn node(place: &Path) -> Outcome {
+fn node(place: &Path, variables: &[(String, String)]) -> Outcome {
     prepare(place)?;
-    run(script("kubernaut-node/test.sh", place).env("KUBERNAUT_NATIVE", library("kubernaut_node")))
+    run(script("kubernaut-node/test.sh", place).envs(variables.iter().cloned()).env("KUBERNAUT_NATIVE", library("kubernaut_node")))
 }
 
 fn ruby(place: &Path) -> Outcome {
