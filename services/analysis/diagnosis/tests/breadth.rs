@@ -525,3 +525,61 @@ async fn a_deletion_that_waits_is_explained_for_any_object() {
     );
     assert_eq!(a.actions[0].action, "escalate");
 }
+
+#[tokio::test]
+async fn a_name_policy_of_a_release_that_hides_services_is_taken_back() {
+    let mut w = World::new("shop");
+    w.deploy(deploy("db", app("db")));
+    w.serve("db", 5432);
+    let env = json!([{"name": "DB", "value": "db:5432"}]);
+    let with = |policy: &str| merge(spec(merge(container("api", "a:1"), json!({ "env": env }))), json!({ "dnsPolicy": policy }));
+    w.deploy(deploy("api", with("ClusterFirst")).then(30, with("Default")).pods(Pods::Unready(25)));
+    w.log("api-h1-p0", "api", "2026-09-10T07:59:00Z ERROR dial tcp: lookup db: no such host");
+    let a = w.diagnose("Deployment/shop/api").await;
+    expect(&a, "bad_release_config", "Deployment/shop/api", "rollback_deployment", "Deployment/shop/api");
+}
+
+#[tokio::test]
+async fn what_an_operator_keeps_is_changed_in_its_resource() {
+    let mut w = World::new("data");
+    w.object("db.acme.io/v1", "Cluster", "main", json!({}));
+    let own = json!({"metadata": {"ownerReferences": [{"apiVersion": "db.acme.io/v1", "kind": "Cluster", "name": "main", "uid": "Cluster-main", "controller": true}]}});
+    w.deploy(deploy("main", app("db")).kind("StatefulSet").meta(own).pods(Pods::Crash(137, "OOMKilled", 30)));
+    let a = w.diagnose("StatefulSet/data/main").await;
+    expect(&a, "oom_limit_too_low", "StatefulSet/data/main", "escalate", "Cluster/data/main");
+}
+
+#[tokio::test]
+async fn an_ingress_that_sends_to_a_port_its_service_lacks_is_told() {
+    let mut w = World::new("shop");
+    w.deploy(deploy("cart", app("cart")));
+    w.serve("cart", 8080);
+    w.object("networking.k8s.io/v1", "Ingress", "public", json!({"spec": {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "cart", "port": {"number": 80}}}}]}}]}}));
+    let a = w.diagnose("Ingress/shop/public").await;
+    assert_eq!((a.candidates[0].category.as_str(), a.candidates[0].object.to_string().as_str()), ("service_port_mismatch", "Ingress/shop/public"), "{a:#?}");
+}
+
+#[tokio::test]
+async fn a_login_that_stands_in_no_secret_is_told() {
+    let mut w = World::new("crm");
+    w.deploy(deploy("api", spec(merge(container("api", "a:1"), json!({"env": [{"name": "DB_PASSWORD", "value": "x"}]})))).pods(Pods::Crash(1, "Error", 2)));
+    w.log("api-h0-p0", "api", "FATAL: password authentication failed for user \"crm\"");
+    let a = w.diagnose("Deployment/crm/api").await;
+    expect(&a, "bad_credentials", "Deployment/crm/api", "escalate", "Deployment/crm/api");
+}
+
+#[tokio::test]
+async fn an_autoscaler_of_nothing_is_told() {
+    let mut w = World::new("crm");
+    w.object("autoscaling/v2", "HorizontalPodAutoscaler", "api", json!({"spec": {"maxReplicas": 4, "scaleTargetRef": {"kind": "Deployment", "name": "gone"}}, "status": {"conditions": [{"type": "AbleToScale", "status": "False", "reason": "FailedGetScale", "message": "deployments.apps \"gone\" not found"}]}}));
+    let a = w.diagnose("HorizontalPodAutoscaler/crm/api").await;
+    assert_eq!(a.candidates[0].category.as_str(), "resource_not_ready", "{a:#?}");
+}
+
+#[tokio::test]
+async fn a_suspended_cron_job_is_no_fault() {
+    let mut w = World::new("crm");
+    w.object("batch/v1", "CronJob", "rollup", json!({"spec": {"suspend": true, "schedule": "0 * * * *", "jobTemplate": {"spec": {"template": {"spec": app("rollup")}}}}}));
+    let a = w.diagnose("CronJob/crm/rollup").await;
+    expect(&a, "no_fault", "CronJob/crm/rollup", "no_action", "CronJob/crm/rollup");
+}

@@ -13,6 +13,8 @@ pub(crate) enum Manager {
     Argo(ObjectRef),
     /// A Flux Kustomization or HelmRelease.
     Flux(ObjectRef),
+    /// An operator, by the custom resource that owns the object.
+    Operator(ObjectRef),
 }
 
 impl Manager {
@@ -22,6 +24,7 @@ impl Manager {
             Self::Helm { release, namespace } => format!("Helm release {release} in {namespace}"),
             Self::Argo(app) => format!("Argo CD {app}"),
             Self::Flux(source) => format!("Flux {source}"),
+            Self::Operator(resource) => format!("the operator of {resource}"),
         }
     }
 
@@ -36,6 +39,7 @@ impl Manager {
         match self {
             Self::Helm { .. } => name.starts_with("helm"),
             Self::Argo(_) => name.contains("argocd"),
+            Self::Operator(_) => name.contains("operator") || name.contains("controller"),
             Self::Flux(_) => name.contains("kustomize-controller") || name.contains("helm-controller") || name.contains("flux"),
         }
     }
@@ -63,7 +67,15 @@ pub(crate) fn manager(facts: &Facts, object: &Object) -> Option<Manager> {
         let namespace = object.annotation("meta.helm.sh/release-namespace").or(object.namespace())?;
         return Some(Manager::Helm { release: release.to_owned(), namespace: namespace.to_owned() });
     }
-    None
+    operator(facts, object).map(Manager::Operator)
+}
+
+/// The custom resource at the top of the owners; kinds of Kubernetes itself have a group without a dot, or below `k8s.io`.
+fn operator(facts: &Facts, object: &Object) -> Option<ObjectRef> {
+    object.controller()?;
+    let top = facts.store.top_owner(object);
+    let custom = top.group.contains('.') && !top.group.ends_with(".k8s.io");
+    custom.then_some(top)
 }
 
 /// A GitOps controller that wrote the object last, where no label or annotation tells.

@@ -29,6 +29,11 @@ pub(super) fn redirect(facts: &Facts, category: Category, proposal: ProposedActi
         Manager::Argo(app) => argo(facts, object, app, proposal),
         Manager::Helm { release, namespace } => helm(facts, category, object, release, namespace, proposal),
         Manager::Flux(source) => flux(facts, object, source, proposal),
+        Manager::Operator(resource) => escalate(
+            resource,
+            format!("{} is kept by the operator of {resource}, which would set the change back", object.reference()),
+            vec![format!("make the change of {} ({} {}) in {resource}", object.reference(), proposal.action, proposal.params)],
+        ),
     }
 }
 

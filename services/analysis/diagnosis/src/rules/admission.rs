@@ -24,6 +24,16 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     }
 }
 
+/// A configuration that is alerted itself: its backends are what it is as well as.
+pub(super) fn examine_configuration(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
+    let Some(config) = facts.store.find(subject) else { return };
+    for hook in config.list_at("/webhooks") {
+        let service = &hook["clientConfig"]["service"];
+        let Some(name) = service["name"].as_str() else { continue };
+        report.lead(crate::graph::Lead::new(&ObjectRef::new("Service", service["namespace"].as_str(), name), 0.97, "the webhook calls it"));
+    }
+}
+
 /// The webhook's name, the configuration that holds it, and the Service behind it.
 fn webhook<'a>(facts: &'a Facts, message: &str) -> Option<(&'a Object, ObjectRef)> {
     let quoted = text::quoted(message);

@@ -13,6 +13,10 @@ pub(super) fn examine(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     let Some(hpa) = facts.store.find(subject) else { return };
     let scaled = focus(facts, subject).into_iter().next();
     let workload = scaled.as_ref().and_then(|s| Workload::find(facts, s));
+    if let Some(finding) = no_target(facts, hpa) {
+        report.find(finding);
+        return;
+    }
     if let Some(finding) = cannot_compute(hpa, workload.as_ref()) {
         report.find(finding);
         return;
@@ -24,6 +28,22 @@ pub(super) fn examine(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     if let Some(workload) = workload.filter(|w| !w.is_healthy(facts.now)) {
         report.lead(Lead::new(&workload.reference(), 0.9, "the workload that it scales is not well"));
     }
+}
+
+/// The workload that is to be scaled does not exist.
+fn no_target(facts: &Facts, hpa: &Object) -> Option<Finding> {
+    let reference = hpa.reference();
+    let (kind, name) = (hpa.str_at("/spec/scaleTargetRef/kind")?, hpa.str_at("/spec/scaleTargetRef/name")?);
+    let failed = reason(hpa, "AbleToScale", "False").filter(|(r, _)| *r == "FailedGetScale");
+    if !facts.store.is_absent(kind, hpa.namespace(), name) {
+        return None;
+    }
+    Some(
+        Finding::new(Category::ResourceNotReady, &reference, if failed.is_some() { 0.92 } else { 0.85 }, format!("it scales {kind} {name}, which does not exist"))
+            .because(&reference, EvidenceSource::Spec, format!("scaleTargetRef {kind}/{name}"))
+            .because_some(&reference, EvidenceSource::Status, failed.map(|(r, m)| format!("AbleToScale=False {r}: {m}")))
+            .propose(propose::escalate(&reference, "the autoscaler has nothing to scale", vec![format!("correct its target, or bring {kind} {name} back")])),
+    )
 }
 
 fn reason<'a>(hpa: &'a Object, kind: &str, status: &str) -> Option<(&'a str, &'a str)> {

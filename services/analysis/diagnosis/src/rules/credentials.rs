@@ -23,7 +23,10 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     if !case.is_target && case.failing.is_empty() && hit.hosts.is_empty() {
         return;
     }
-    let Some(secret) = secret_for(case, object, hit) else { return };
+    let Some(secret) = secret_for(case, object, hit) else {
+        report.findings.extend(without_secret(case, object, hit));
+        return;
+    };
     let reference = secret.object.clone();
     let found = case.facts.store.find(&reference);
     let changed = found.and_then(managed::changed_at).filter(|at| case.facts.age_s(*at) < 7 * 86_400);
@@ -61,6 +64,29 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
                 .done(),
         ),
     );
+}
+
+/// The login is refused and no Secret holds it: it stands in the template, or nowhere.
+fn without_secret(case: &Case<'_>, object: &Object, hit: &Hit) -> Option<Finding> {
+    if case.failing.is_empty() && !case.is_target {
+        return None;
+    }
+    let reference = case.reference();
+    let finding = Finding::new(Category::BadCredentials, &reference, 0.82, "its login is refused, and no Secret holds the credentials")
+        .because(&object.reference(), EvidenceSource::Log, hit.line.clone())
+        .because(&reference, EvidenceSource::Spec, "the template refers to no Secret");
+    let secretive = |n: &str| ["PASS", "PWD", "TOKEN", "KEY", "CRED", "USER"].iter().any(|w| n.to_uppercase().contains(w));
+    let brought = case.rollout().and_then(|r| Some((r, r.changes.iter().find(|c| c.env_name().is_some_and(secretive))?)));
+    if let Some((release, change)) = brought.filter(|(r, _)| r.proven.is_some()) {
+        // The value stays out of the evidence.
+        let text = format!("revision {} changed {}", release.current.number, change.path);
+        return Some(rollout::with_undo(case, release, &[change], finding.because(&reference, EvidenceSource::Revision, text)));
+    }
+    Some(finding.propose(propose::escalate(
+        &reference,
+        "credentials that the peer accepts have to be provided",
+        vec!["put valid credentials into a Secret and let the template refer to it".to_owned()],
+    )))
 }
 
 /// The Secret whose content is refused: the one the line's user or peer points to, else the only one, else one that looks like a password.

@@ -164,6 +164,7 @@ pub(crate) fn examine(facts: &Facts, subject: &ObjectRef, is_target: bool, repor
         "HorizontalPodAutoscaler" => autoscaling::examine(facts, subject, report),
         "PodDisruptionBudget" => disruption::examine(facts, subject, report),
         "Ingress" => service::examine_ingress(facts, subject, report),
+        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => admission::examine_configuration(facts, subject, report),
         _ => {
             custom::examine(facts, subject, report);
             for related in focus(facts, subject) {

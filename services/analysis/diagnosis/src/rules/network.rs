@@ -32,6 +32,12 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
         ));
         return;
     }
+    if let Some((object, hit)) = unresolved
+        && let Some(finding) = dns_policy(case)
+    {
+        report.find(finding.because(&object.reference(), EvidenceSource::Log, hit.line.clone()));
+        return;
+    }
     for (object, hit) in hits.iter().filter(|(_, h)| h.sign.kind.is_network()) {
         if let Some(finding) = for_hit(case, object, hit) {
             report.find(finding.because(&object.reference(), EvidenceSource::Log, hit.line.clone()));
@@ -128,6 +134,30 @@ fn describe(
             .effect(format!("{} reaches {target}", client.reference()))
             .done(),
     )
+}
+
+/// The template sends its pods to another name server than the cluster's.
+fn dns_policy(case: &Case<'_>) -> Option<Finding> {
+    let spec = case.workload.object.pod_spec()?;
+    let policy = spec["dnsPolicy"].as_str().unwrap_or("ClusterFirst");
+    let on_host = spec["hostNetwork"] == true;
+    let elsewhere = matches!(policy, "Default" | "None") || (on_host && policy == "ClusterFirst");
+    if !elsewhere {
+        return None;
+    }
+    let reference = case.reference();
+    let finding = Finding::new(Category::BadReleaseConfig, &reference, 0.9, format!("dnsPolicy {policy} keeps names of Services from its pods"))
+        .because(&reference, EvidenceSource::Spec, format!("dnsPolicy {policy}, hostNetwork {on_host}"));
+    let brought = case.rollout().and_then(|r| Some((r, r.changes.iter().find(|c| matches!(c.path.as_str(), "dnsPolicy" | "dnsConfig" | "hostNetwork"))?)));
+    if let Some((rollout, change)) = brought.filter(|(r, _)| r.proven.is_some()) {
+        let finding = Finding { confidence: 0.95, ..finding }.because(&reference, EvidenceSource::Revision, super::rollout::describe(rollout, change));
+        return Some(super::rollout::with_undo(case, rollout, &[change], finding));
+    }
+    Some(finding.propose(propose::escalate(
+        &reference,
+        "the template has to use the cluster's name server",
+        vec!["set dnsPolicy to ClusterFirst (ClusterFirstWithHostNet on the node's network)".to_owned()],
+    )))
 }
 
 /// The cluster's name server.

@@ -82,6 +82,11 @@ fn cause(case: &Case<'_>, object: &Object, container: &Container<'_>) -> Finding
     let trend = memory_trend(case, object, container);
     let raised_in_vain =
         case.facts.history.iter().filter(|h| raised_memory(case, h)).filter(|h| matches!(h.outcome, Some(Outcome::Ineffective))).count();
+    // A limit that was raised again and again, still stands, and is reached once more.
+    let now = container.resource("limits", "memory").unwrap_or(0.0);
+    let stood = |h: &&HistoryEntry| value_of(&h.parameters).is_some_and(|to| to <= now * 1.01);
+    let in_vain_all = case.facts.history.iter().filter(|h| raised_memory(case, h)).filter(stood).count();
+    let raised_in_vain = if in_vain_all >= 2 { raised_in_vain.max(in_vain_all) } else { raised_in_vain };
     let ran = container.last_end().and_then(|t| t.ran_s()).unwrap_or(0);
     let grows = trend.is_some_and(|t| t.span_s >= LEAK_S && t.rising >= 0.7 && t.slope > 0.0);
     if grows || raised_in_vain > 0 || (ran >= 2 * LEAK_S && container.restarts() >= 2 && trend.is_none()) {

@@ -28,6 +28,9 @@ pub(super) fn examine(facts: &Facts, subject: &ObjectRef, is_target: bool, repor
     if service::is_selectorless(object) {
         return;
     }
+    if is_target && let Some(finding) = no_address(facts, object) {
+        report.find(finding);
+    }
     let behind = service::workloads(facts, object);
     if behind.is_empty() && service::pods(facts, object).is_empty() {
         if let Some(finding) = selects_nothing(facts, object) {
@@ -55,10 +58,58 @@ pub(super) fn examine(facts: &Facts, subject: &ObjectRef, is_target: bool, repor
 /// An Ingress is as well as the Services that it sends to.
 pub(super) fn examine_ingress(facts: &Facts, subject: &ObjectRef, report: &mut Report) {
     let Some(ingress) = facts.store.find(subject) else { return };
+    if let Some(class) = ingress.str_at("/spec/ingressClassName").filter(|c| facts.store.is_absent("IngressClass", None, c)) {
+        report.find(
+            Finding::new(Category::ResourceNotReady, subject, 0.88, format!("the Ingress names class {class}, which does not exist"))
+                .because(subject, EvidenceSource::Spec, format!("ingressClassName {class}"))
+                .propose(propose::escalate(subject, "no controller serves the Ingress", vec![format!("set a class that exists, or install {class}")])),
+        );
+    }
+    for (name, port) in ingress_ports(ingress) {
+        let backend = ObjectRef::new("Service", subject.namespace.as_deref(), name);
+        let Some(service) = facts.store.find(&backend) else { continue };
+        let ports = service::ports(service);
+        let offered = ports.iter().any(|p| port.as_u64().map_or_else(|| port.as_str() == Some(p.name), |n| u64::from(p.port) == n));
+        if !ports.is_empty() && !offered {
+            let have = ports.iter().map(|p| p.port.to_string()).collect::<Vec<_>>().join(", ");
+            report.find(
+                Finding::new(Category::ServicePortMismatch, subject, 0.9, format!("the Ingress sends to port {port} of {backend}, which has {have}"))
+                    .because(subject, EvidenceSource::Spec, format!("backend {} port {port}", backend.name))
+                    .because(&backend, EvidenceSource::Spec, format!("ports {have}"))
+                    .propose(propose::escalate(subject, "the port of the backend has to be corrected", vec![format!("let {subject} send to a port of {backend}")])),
+            );
+        }
+    }
     for name in ingress_services(ingress) {
         let reference = ObjectRef::new("Service", subject.namespace.as_deref(), name);
         report.lead(Lead::new(&reference, 0.97, "the Ingress sends to it"));
     }
+}
+
+/// A load balancer that was not given.
+fn no_address(facts: &Facts, object: &Object) -> Option<Finding> {
+    let waits = object.str_at("/spec/type") == Some("LoadBalancer") && object.list_at("/status/loadBalancer/ingress").is_empty();
+    let reference = object.reference();
+    let failed = facts.events_of(&reference).filter(|e| e.kind == "Warning" && e.reason.contains("LoadBalancer")).last();
+    let event = failed.filter(|_| waits)?;
+    Some(
+        Finding::new(Category::ResourceNotReady, &reference, 0.86, "the Service gets no load balancer")
+            .because(&reference, EvidenceSource::Event, format!("{}: {}", event.reason, event.message))
+            .propose(propose::escalate(&reference, "the provider of load balancers refuses", vec!["look at what the event says: quota, subnet, address or rights".to_owned()])),
+    )
+}
+
+/// Backends of an Ingress with the port, by number or name, that it sends to.
+fn ingress_ports(ingress: &Object) -> Vec<(String, Value)> {
+    let paths = ingress.list_at("/spec/rules").iter().flat_map(|r| r["http"]["paths"].as_array().into_iter().flatten());
+    let backend = |p: &Value| {
+        let service = &p["backend"]["service"];
+        let port = [&service["port"]["number"], &service["port"]["name"]].into_iter().find(|v| !v.is_null())?;
+        Some((service["name"].as_str()?.to_owned(), port.clone()))
+    };
+    let mut found: Vec<_> = paths.filter_map(backend).collect();
+    found.dedup();
+    found
 }
 
 /// Those that use the alerted Service and cannot.

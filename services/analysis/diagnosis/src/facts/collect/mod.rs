@@ -118,6 +118,9 @@ async fn widen(reader: &Reader<'_>, facts: &mut Facts, request: &AnalysisRequest
     if needs_volumes(facts) {
         reader.lists(&["PersistentVolume"], None).await.into_store(&mut facts.store);
     }
+    if request.target.kind == "Ingress" {
+        reader.lists(&["IngressClass"], None).await.into_store(&mut facts.store);
+    }
     load_gitops(reader, facts).await;
     reader.check()?;
     rounds(reader, facts, config).await?;
