@@ -30,7 +30,11 @@ impl<S: Subscriber> Layer<S> for Forward {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text(String::new());
         event.record(&mut text);
-        let line = Line { level: number(*event.metadata().level()), target: event.metadata().target().replace("::", ".").replacen("kubernaut_", "kubernaut.", 1), text: text.0 };
+        let line = Line {
+            level: number(*event.metadata().level()),
+            target: event.metadata().target().replace("::", ".").replacen("kubernaut_", "kubernaut.", 1),
+            text: text.0,
+        };
         let sink = SINK.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((process, lines)) = sink.as_ref()
             && *process == std::process::id()
@@ -72,9 +76,10 @@ fn deliver(py: Python<'_>, line: &Line) -> PyResult<()> {
 /// Sends log lines to Python's `logging`, under logger names that begin with `kubernaut`. Levels are taken from `level`.
 #[pyfunction]
 pub(crate) fn forward_logs(py: Python<'_>, level: &str) -> PyResult<()> {
-    let wanted: LevelFilter = level.to_lowercase().parse().map_err(|_| {
-        raise(py, &Error::invalid("logging", "no such level; use error, warn, info, debug or trace").with("level", level))
-    })?;
+    let wanted: LevelFilter = level
+        .to_lowercase()
+        .parse()
+        .map_err(|_| raise(py, &Error::invalid("logging", "no such level; use error, warn, info, debug or trace").with("level", level)))?;
     let (sender, lines) = mpsc::sync_channel::<Line>(10_000);
     let first = SINK.lock().unwrap_or_else(PoisonError::into_inner).replace((std::process::id(), sender)).is_none();
     let thread = std::thread::Builder::new().name("kubernaut-log".into()).spawn(move || {

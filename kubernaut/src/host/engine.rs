@@ -102,13 +102,7 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::call`], and `BlockingInAsync` on a thread of the runtime.
-    pub fn call_blocking(
-        &self,
-        operation: String,
-        params: String,
-        options: CallOptions,
-        interrupted: impl FnMut() -> Result<()>,
-    ) -> Result<String> {
+    pub fn call_blocking(&self, operation: String, params: String, options: CallOptions, interrupted: impl FnMut() -> Result<()>) -> Result<String> {
         let this = self.clone();
         let cancellation = CancellationToken::new();
         let _cancel_when_left = cancellation.clone().drop_guard();

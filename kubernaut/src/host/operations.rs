@@ -11,7 +11,8 @@ use kubernaut_core::{
     },
     port::{ClusterInfo, IncidentFilter, KubeEvent, LedgerStats, LogText},
     service::{
-        Actor, AnalysisRequest, Analyzer, CallContext, Classifier, ClassifyRequest, ExecuteRequest, RecallQuery, Recalled, RunFilter, Signal, UndoRequest,
+        Actor, AnalysisRequest, Analyzer, CallContext, Classifier, ClassifyRequest, ExecuteRequest, RecallQuery, Recalled, RunFilter, Signal,
+        UndoRequest,
     },
 };
 use kubernaut_diagnosis::Diagnosis;
@@ -255,8 +256,7 @@ async fn approvals(k: &Kubernaut, ctx: CallContext, operation: &str, text: &str)
             if p.by.trim().is_empty() {
                 return Err(Error::invalid("host.approve", "an answer needs a name; pass who answers as `by`"));
             }
-            let decision =
-                ApprovalDecision { approve: operation == "approve", by: p.by, digest: p.digest, comment: p.comment, groups: p.groups };
+            let decision = ApprovalDecision { approve: operation == "approve", by: p.by, digest: p.digest, comment: p.comment, groups: p.groups };
             answer(k.decide(ctx, p.approval_id, decision).await)
         }
     }
@@ -308,8 +308,7 @@ async fn execute(k: &Kubernaut, ctx: CallContext, p: params::Execute) -> Result<
     if p.approved_digest.is_some() && p.by.as_deref().is_none_or(|by| by.trim().is_empty()) {
         return Err(Error::invalid("host.execute", "an agreement needs a name; pass who agreed as `by`"));
     }
-    let request =
-        ActionRequest { action: p.action, target: p.target.resolve()?, params: p.params, key: p.key.unwrap_or_else(new_key) };
+    let request = ActionRequest { action: p.action, target: p.target.resolve()?, params: p.params, key: p.key.unwrap_or_else(new_key) };
     let approved_by_person = p.approved_digest.is_some();
     let request = ExecuteRequest { request, incident_id: p.incident_id, approved_digest: p.approved_digest, approved_by_person, approval_id: None };
     k.execute(named(ctx, p.by.as_deref()), request).await

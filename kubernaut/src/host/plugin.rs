@@ -56,14 +56,7 @@ pub struct PluginSpec {
 
 impl Default for PluginSpec {
     fn default() -> Self {
-        Self {
-            object: 0,
-            name: "plug-in".into(),
-            methods: Vec::new(),
-            timeout_ms: 30_000,
-            max_answer_bytes: 4 * 1024 * 1024,
-            max_concurrency: 64,
-        }
+        Self { object: 0, name: "plug-in".into(), methods: Vec::new(), timeout_ms: 30_000, max_answer_bytes: 4 * 1024 * 1024, max_concurrency: 64 }
     }
 }
 

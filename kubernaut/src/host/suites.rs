@@ -226,7 +226,8 @@ struct HostEngine {
 impl HostEngine {
     #[expect(clippy::panic, reason = "as above")]
     async fn new(maker: &Maker) -> Self {
-        let (executor, clock) = (FakeExecutor::default(), ManualClock::at(kubernaut_core::model::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(500_000)));
+        let (executor, clock) =
+            (FakeExecutor::default(), ManualClock::at(kubernaut_core::model::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(500_000)));
         let world = maker.worlds.add(World::Engine(executor.clone(), clock.clone()));
         let made = maker.make(world, "working").await.unwrap_or_else(|| panic!("the factory made nothing"));
         Self { engine: Arc::new(maker.hosted(made.plugin)), executor, clock }

@@ -1,9 +1,7 @@
 //! The methods of the six service traits as a host implements them.
 
 use kubernaut_core::{
-    model::{
-        ActionRequest, ActionSpec, Analysis, Classification, DryRun, Execution, HistoryEntry, Notification, Observation, Precondition, Run,
-    },
+    model::{ActionRequest, ActionSpec, Analysis, Classification, DryRun, Execution, HistoryEntry, Notification, Observation, Precondition, Run},
     service::{
         AnalysisRequest, Capability, ChatReply, ChatRequest, ClassifyRequest, Delivery, ExecuteRequest, OutcomeUpdate, RecallQuery, Recalled,
         RunFilter, StartRequest, UndoRequest,

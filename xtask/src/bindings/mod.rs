@@ -13,7 +13,7 @@ mod run;
 mod typescript;
 
 use interface::Interface;
-pub(crate) use run::{Options, bindings};
+pub(crate) use run::{Options, bindings, in_phases};
 
 /// Every generated file with its text.
 fn files() -> Outcome<Vec<(PathBuf, String)>> {

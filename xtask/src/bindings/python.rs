@@ -108,11 +108,17 @@ fn record(out: &mut String, interface: &Interface, t: &Type, fields: &[Field]) {
         let _ = writeln!(out, "    {}: {}{}", f.name, field_hint(f), default(interface, f));
         let _ = writeln!(out, "    \"\"\"{}\"\"\"", f.doc);
     }
-    let _ = write!(out, "\n    @classmethod\n    def from_dict(cls, data: Mapping[str, Any]) -> {}:\n        \"\"\"Reads it from JSON values.\"\"\"\n        return cls(\n", t.name);
+    let _ = write!(
+        out,
+        "\n    @classmethod\n    def from_dict(cls, data: Mapping[str, Any]) -> {}:\n        \"\"\"Reads it from JSON values.\"\"\"\n        return cls(\n",
+        t.name
+    );
     for f in fields {
         let _ = writeln!(out, "            {}={},", f.name, read(interface, f));
     }
-    out.push_str("        )\n\n    def to_dict(self) -> dict[str, Any]:\n        \"\"\"Writes it as JSON values.\"\"\"\n        out: dict[str, Any] = {}\n");
+    out.push_str(
+        "        )\n\n    def to_dict(self) -> dict[str, Any]:\n        \"\"\"Writes it as JSON values.\"\"\"\n        out: dict[str, Any] = {}\n",
+    );
     for f in fields {
         let own = format!("self.{}", f.name);
         let value = encode(interface, &f.ty, &own).unwrap_or_else(|| own.clone());
@@ -186,11 +192,8 @@ fn errors(interface: &Interface) -> String {
             "timeout" => "KubernautError, TimeoutError",
             _ => "KubernautError",
         };
-        let _ = write!(
-            out,
-            "\n\nclass {}({base}):\n    \"\"\"{}\"\"\"\n\n    kind = \"{}\"\n    http_status = {}\n",
-            e.python, e.doc, e.kind, e.http
-        );
+        let _ =
+            write!(out, "\n\nclass {}({base}):\n    \"\"\"{}\"\"\"\n\n    kind = \"{}\"\n    http_status = {}\n", e.python, e.doc, e.kind, e.http);
     }
     out.push_str("\n\nERRORS: dict[str, type[KubernautError]] = {\n");
     for e in &interface.errors {

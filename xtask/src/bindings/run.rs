@@ -9,6 +9,7 @@ use std::{
 use crate::{
     cluster::Cluster,
     process::{Failure, Outcome, Phases, cargo, root, run, target_dir},
+    test::SENTENCE_MODEL,
 };
 
 /// A language whose package is built and tested.
@@ -32,7 +33,14 @@ pub(crate) struct Options {
     no_build: bool,
     /// With a real cluster, started for it and ended after it
     #[arg(long)]
-    pub(crate) cluster: bool,
+    cluster: bool,
+}
+
+impl Options {
+    /// All of it, after the tests: their build is taken as it is.
+    pub(crate) fn in_ci() -> Self {
+        Self { cluster: true, ..Self::default() }
+    }
 }
 
 pub(crate) fn bindings(options: &Options) -> Outcome {
@@ -59,7 +67,7 @@ pub(crate) fn in_phases(options: &Options, phases: &mut Phases) -> Outcome {
 fn packages(options: &Options, variables: &[(String, String)], phases: &mut Phases) -> Outcome {
     if !options.no_build {
         // With the features that tests have, so that nothing is built twice.
-        phases.run("build the native libraries", || run(&mut cargo(["build", "--workspace", "--all-targets"])))?;
+        phases.run("build the native libraries", || run(&mut cargo(["build", "--workspace", "--all-targets", "--features", SENTENCE_MODEL])))?;
     }
     let wanted = |language| options.languages.is_empty() || options.languages.contains(&language);
     let place = target_dir().join("bindings");

@@ -147,7 +147,9 @@ fn plugins(interface: &Interface) -> String {
     for t in &interface.traits {
         plugin(&mut out, t);
     }
-    out.push_str("\n/** The methods of each kind; true where it is required. */\nexport const METHODS: Record<string, Record<string, boolean>> = {\n");
+    out.push_str(
+        "\n/** The methods of each kind; true where it is required. */\nexport const METHODS: Record<string, Record<string, boolean>> = {\n",
+    );
     for t in &interface.traits {
         let methods: Vec<String> = t.methods.iter().map(|m| format!("{}: {}", m.name, m.required)).collect();
         let _ = writeln!(out, "  {}: {{ {} }},", t.kind, methods.join(", "));
