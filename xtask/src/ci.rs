@@ -3,6 +3,7 @@
 use std::{env, path::PathBuf, process::Command};
 
 use crate::{
+    bindings,
     process::{Failure, Outcome, Phases, cargo, root, run},
     test,
 };
@@ -36,7 +37,8 @@ fn steps(phases: &mut Phases) -> Outcome {
         // Advisories need a database from outside; they are checked where there is a network.
         run(Command::new(&deny).args(["check", "bans", "licenses", "sources"]).current_dir(root()))
     })?;
-    test::in_phases(&test::Options::default(), phases)
+    test::in_phases(&test::Options::default(), phases)?;
+    bindings::in_phases(&bindings::Options::in_ci(), phases)
 }
 
 /// The program, installed into the cache once.

@@ -23,7 +23,7 @@ pub(crate) struct Options {
 const CLUSTER: &str = "test";
 
 /// What an ordinary build leaves out.
-const SENTENCE_MODEL: &str = "kubernaut-embed/candle";
+pub(crate) const SENTENCE_MODEL: &str = "kubernaut-embed/candle";
 
 pub(crate) fn test(options: &Options) -> Outcome {
     let mut phases = Phases::default();
