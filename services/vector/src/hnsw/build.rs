@@ -65,9 +65,10 @@ fn grow(shared: &Shared) {
 /// Builds a graph of copied rows, then brings rows and graph in together.
 fn build(shared: &Shared, weak: &Weak<Shared>) {
     let started = std::time::Instant::now();
+    // Noted from before the copy on, which itself need not keep searches waiting.
+    shared.write().touched = Some(HashSet::new());
     let (mut rows, generation) = {
-        let mut state = shared.write();
-        state.touched = Some(HashSet::new());
+        let state = shared.read();
         (state.rows.copy_live(), state.generation)
     };
     let wanted = rows.len() > shared.config.exact_up_to;
@@ -83,10 +84,9 @@ fn build(shared: &Shared, weak: &Weak<Shared>) {
         graphed += part.len();
     }
     let mut state = shared.write();
-    if state.generation != generation {
-        return;
-    }
-    for id in state.touched.take().unwrap_or_default() {
+    // All was replaced meanwhile, or between noting and copying.
+    let Some(touched) = state.touched.take().filter(|_| state.generation == generation) else { return };
+    for id in touched {
         rows.follow(&state.rows, &id);
     }
     let new = State { rows, graph: wanted.then(|| Arc::new(graph)), graphed, generation, touched: None };

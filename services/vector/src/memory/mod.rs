@@ -198,10 +198,13 @@ impl ContextStore for VectorContextStore {
     }
 
     async fn recall(&self, ctx: CallContext, query: RecallQuery) -> Result<Vec<Recalled>> {
-        match text::of_query(&query).filter(|_| query.fingerprint.is_none()) {
-            Some(wanted) => self.similar(ctx, query, wanted).await,
-            None => self.inner.store.recall(ctx, query).await,
-        }
+        let started = Instant::now();
+        let (kind, found) = match text::of_query(&query).filter(|_| query.fingerprint.is_none()) {
+            Some(wanted) => ("similar", self.similar(ctx, query, wanted).await),
+            None => ("filtered", self.inner.store.recall(ctx, query).await),
+        };
+        metrics::histogram!("kubernaut_vector_recall_seconds", "kind" => kind).record(started.elapsed().as_secs_f64());
+        found
     }
 
     async fn history(&self, ctx: CallContext, resource: ObjectRef, since: Timestamp) -> Result<Vec<HistoryEntry>> {
@@ -219,7 +222,7 @@ impl ContextStore for VectorContextStore {
         }
         self.inner.touch(key.clone()).await;
         self.inner.index.delete(ctx, vec![key]).await?;
-        self.inner.forgotten.store(true, Ordering::Relaxed);
+        self.inner.forgotten.store(self.inner.config.cache.is_some(), Ordering::Relaxed);
         Ok(())
     }
 
