@@ -4,6 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod ledger;
+
+pub use ledger::{
+    AuditArgs, AuditCommand, BackupArgs, HoldArgs, HoldCommand, LedgerArgs, MigrateArgs, RestoreArgs, RetentionArgs, VerifyArgs,
+};
+
 /// From a Kubernetes alert to a verified fix.
 #[derive(Debug, Parser)]
 #[command(name = "kubernaut", version, about, arg_required_else_help = true)]
@@ -32,8 +38,18 @@ pub enum Command {
     Stop(StopArgs),
     /// Allow acting again.
     Resume(ResumeArgs),
-    /// Check the audit chain.
+    /// Verify and export the audit, make keys for it.
     Audit(AuditArgs),
+    /// Move a ledger from a SQLite file to PostgreSQL.
+    Migrate(MigrateArgs),
+    /// Save a whole ledger to a file.
+    Backup(BackupArgs),
+    /// Fill an empty ledger from a backup.
+    Restore(RestoreArgs),
+    /// Show what was kept long enough, or purge it.
+    Retention(RetentionArgs),
+    /// Legal holds: incidents that no retention removes.
+    Hold(HoldArgs),
     /// Check configuration, ledger, cluster and rights.
     Doctor(ConfigArgs),
     /// Write the OpenAPI document.
@@ -253,34 +269,6 @@ pub struct ResumeArgs {
     /// Which server.
     #[command(flatten)]
     pub server: ServerArgs,
-}
-
-/// `audit`.
-#[derive(Debug, Args)]
-pub struct AuditArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: AuditCommand,
-}
-
-/// What to do with the audit chain.
-#[derive(Debug, Subcommand)]
-pub enum AuditCommand {
-    /// Recompute every hash; status 1 if a chain is broken.
-    Verify {
-        /// Ledger file; no server may be using it.
-        #[arg(long, required_unless_present = "url")]
-        ledger: Option<PathBuf>,
-        /// A running server instead, such as http://127.0.0.1:8080.
-        #[arg(long, conflicts_with = "ledger")]
-        url: Option<reqwest::Url>,
-        /// Token for the server.
-        #[arg(long, env = "KUBERNAUT_TOKEN", hide_env_values = true)]
-        token: Option<String>,
-        /// How the result is printed.
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
-    },
 }
 
 /// `schema`.

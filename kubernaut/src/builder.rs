@@ -15,7 +15,7 @@ use kubernaut_gateway::Gateway;
 use kubernaut_monitor::EffectivenessVerifier;
 use kubernaut_notify::{NotifyRouter, OutboxWorker};
 use kubernaut_processor::{LabelClassifier, Processor, ProcessorParts};
-use kubernaut_storage::SqliteLedger;
+use kubernaut_storage::{Storage, Upkeep};
 use kubernaut_workflow::DurableEngine;
 
 use crate::{Config, Kubernaut, handle::Parts};
@@ -119,7 +119,7 @@ impl Builder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let opened = open_cluster(&config, self.cluster).await?;
         let given = self.context.is_some();
-        let (ledger, context) = open_ledger(&config, self.ledger, self.context, &clock).await?;
+        let Stores { ledger, context, upkeep } = open_ledger(&config, self.ledger, self.context, &clock).await?;
         let memory = if given { None } else { crate::memory::over(context.clone(), &config.memory)? };
         let context: Arc<dyn ContextStore> = memory.clone().map_or(context, |memory| Arc::new(memory));
         remember_all(&context, opened.history).await?;
@@ -175,6 +175,7 @@ impl Builder {
             cluster: read,
             cache,
             ledger,
+            upkeep,
             context,
             memory,
             classifier,
@@ -223,7 +224,12 @@ fn kube_config(config: &Config) -> KubeConfig {
     }
 }
 
-type Stores = (Arc<dyn Ledger>, Arc<dyn ContextStore>);
+struct Stores {
+    ledger: Arc<dyn Ledger>,
+    context: Arc<dyn ContextStore>,
+    /// `None` for a ledger that was given; whoever gave it looks after it.
+    upkeep: Option<Upkeep>,
+}
 
 async fn open_ledger(
     config: &Config,
@@ -232,12 +238,14 @@ async fn open_ledger(
     clock: &Arc<dyn Clock>,
 ) -> Result<Stores> {
     match (ledger, context) {
-        (Some(ledger), Some(context)) => Ok((ledger, context)),
+        (Some(ledger), Some(context)) => Ok(Stores { ledger, context, upkeep: None }),
         (Some(_), None) => Err(Error::invalid("builder.build", "a replaced ledger needs a context store; call Builder::context_store too")),
         (None, context) => {
-            let ledger = SqliteLedger::open(config.ledger.clone(), clock.clone()).await?;
-            let context = context.unwrap_or_else(|| Arc::new(ledger.context_store()));
-            Ok((Arc::new(ledger), context))
+            let storage = Storage::open(&config.storage, &config.ledger, clock.clone()).await?;
+            let context = context.unwrap_or_else(|| storage.context_store());
+            let ledger = storage.ledger();
+            let upkeep = Some(Upkeep::new(storage, &config.storage, clock.clone())?);
+            Ok(Stores { ledger, context, upkeep })
         }
     }
 }

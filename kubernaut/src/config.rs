@@ -23,6 +23,8 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// Where state is kept.
     pub ledger: kubernaut_storage::SqliteConfig,
+    /// PostgreSQL instead of the file, how long things are kept, checkpoints of the audit.
+    pub storage: kubernaut_storage::StorageConfig,
     /// How similar incidents are found.
     pub memory: crate::MemoryConfig,
     /// Intake of alerts.
@@ -56,6 +58,7 @@ impl Default for Config {
             mode: Mode::default(),
             cluster: ClusterConfig::default(),
             ledger: kubernaut_storage::SqliteConfig::default(),
+            storage: kubernaut_storage::StorageConfig::default(),
             memory: crate::MemoryConfig::default(),
             gateway: kubernaut_gateway::GatewayConfig::default(),
             classification: kubernaut_processor::ClassifyConfig::default(),

@@ -19,6 +19,7 @@ use kubernaut_executor::StopFence;
 use kubernaut_gateway::Gateway;
 use kubernaut_notify::OutboxWorker;
 use kubernaut_processor::Processor;
+use kubernaut_storage::Upkeep;
 use kubernaut_vector::VectorContextStore;
 use kubernaut_workflow::DurableEngine;
 use tokio::task::JoinSet;
@@ -35,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) cluster: Arc<dyn ClusterRead>,
     pub(crate) cache: Option<CachedCluster>,
     pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) upkeep: Option<Upkeep>,
     pub(crate) context: Arc<dyn ContextStore>,
     pub(crate) memory: Option<VectorContextStore>,
     pub(crate) classifier: Arc<dyn Classifier>,
@@ -99,6 +101,10 @@ impl Kubernaut {
             let (ledger, stop) = (parts.ledger.clone(), token.clone());
             tasks.spawn(async move { crate::stop_file::watch(path, ledger, stop).await });
         }
+        if let Some(upkeep) = parts.upkeep.clone() {
+            let stop = token.clone();
+            tasks.spawn(async move { upkeep.run(stop).await });
+        }
         if let Some(driver) = parts.driver.clone() {
             tasks.spawn(async move { driver.run(token).await });
         }
@@ -133,6 +139,12 @@ impl Kubernaut {
     #[must_use]
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.0.parts.gateway
+    }
+
+    /// Retention, legal holds and checkpoints of the ledger; `None` if the ledger was given to the builder.
+    #[must_use]
+    pub fn upkeep(&self) -> Option<&Upkeep> {
+        self.0.parts.upkeep.as_ref()
     }
 
     /// The ledger.

@@ -18,6 +18,8 @@ pub(super) async fn run(args: ConfigArgs) -> Result<ExitCode> {
     let mut checks = Checks::default();
     let settings = settings::load(args.config.as_deref())?;
     checks.add("configuration", Ok(format!("mode {:?}, listens on {}", settings.engine.mode, settings.http.listen)));
+    let engine = &settings.engine;
+    checks.add("storage", engine.storage.validate().map(|()| engine.storage.place(&engine.ledger).to_string()).map_err(|e| e.to_string()));
     let ctx = || CallContext::system("doctor").with_timeout(Duration::from_secs(10));
     match Kubernaut::builder(settings.engine.clone()).build().await {
         Err(error) => checks.add("engine", Err(error.to_string())),

@@ -6,6 +6,7 @@ mod audit;
 mod demo;
 mod doctor;
 mod eval;
+mod ledger;
 mod record;
 mod schema;
 mod serve;
@@ -34,6 +35,11 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Stop(args) => stop::stop(&args).await,
         Command::Resume(args) => stop::resume(&args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Migrate(args) => ledger::migrate(args).await,
+        Command::Backup(args) => ledger::backup(args).await,
+        Command::Restore(args) => ledger::restore(args).await,
+        Command::Retention(args) => ledger::retention(args).await,
+        Command::Hold(args) => ledger::hold(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Schema(args) => schema::run(&args),
     }
