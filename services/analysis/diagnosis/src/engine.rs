@@ -56,7 +56,7 @@ pub(crate) fn judge(facts: &Facts, config: &DiagnosisConfig) -> Analysis {
     let mut candidates = rank::candidates(&graph, &ranked);
     let actions = match (ranked.first(), candidates.first()) {
         (Some(first), Some(top)) => {
-            propose::settle(facts, top.category, &top.object, top.confidence, config.act_above, first.finding.actions.clone())
+            propose::settle(facts, top.category, &top.object, first.confidence, config.act_above, first.finding.actions.clone())
         }
         _ => {
             candidates = vec![nothing_found(&facts.target)];

@@ -110,7 +110,7 @@ pub(crate) fn candidates(graph: &Graph, ranked: &[Ranked]) -> Vec<Candidate> {
         Candidate {
             category: r.finding.category,
             object: r.finding.object.clone(),
-            confidence: round(r.confidence),
+            confidence: round(calibrated(r.confidence)),
             summary: r.finding.summary.clone(),
             evidence,
             chain,
@@ -119,6 +119,20 @@ pub(crate) fn candidates(graph: &Graph, ranked: &[Ranked]) -> Vec<Candidate> {
     let mut found: Vec<Candidate> = ranked.iter().map(candidate).collect();
     found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     found
+}
+
+/// What a rule's own confidence turned out to mean.
+///
+/// On recorded incidents that no rule had been written for, answers with a confidence of 0.95 were right more often than that, those with one
+/// of 0.5 less often; at 0.8, where a person is asked, the two agreed. The odds are stretched around that point. Monotone, so that the order
+/// stays.
+fn calibrated(confidence: f64) -> f64 {
+    const FIXED: f64 = 0.8;
+    const STRETCH: f64 = 1.25;
+    let log_odds = |p: f64| (p / (1.0 - p)).ln();
+    let p = confidence.clamp(0.01, 0.985);
+    let stretched = log_odds(FIXED) + STRETCH * (log_odds(p) - log_odds(FIXED));
+    (1.0 / (1.0 + (-stretched).exp())).clamp(0.01, 0.99)
 }
 
 fn round(confidence: f64) -> f64 {
@@ -133,4 +147,17 @@ pub(crate) fn questions(candidates: &[Candidate]) -> Vec<Question> {
     }
     let ask = |c: &Candidate| Question { text: format!("is it {}: {}?", c.category, c.summary), object: Some(c.object.clone()) };
     candidates.iter().take(3).map(ask).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::calibrated;
+
+    #[test]
+    fn calibration_keeps_the_order_and_the_point_at_which_a_person_is_asked() {
+        let steps: Vec<f64> = (0..=100).map(|i| calibrated(f64::from(i) / 100.0)).collect();
+        assert!(steps.windows(2).all(|w| w[0] <= w[1]));
+        assert!((calibrated(0.8) - 0.8).abs() < 1e-9);
+        assert!(calibrated(0.95) > 0.95 && calibrated(0.5) < 0.5);
+    }
 }

@@ -197,6 +197,7 @@ fn declared(case: &Case<'_>, complains: bool, line: Option<(&Object, &Hit)>, rep
         let strength = match (complains, down) {
             (true, true) => 0.95,
             (true, false) if troubled() => 0.94,
+            (false, true) if went_down_before(case, service) => 0.85,
             (false, true) => 0.6,
             _ => continue,
         };
@@ -206,6 +207,14 @@ fn declared(case: &Case<'_>, complains: bool, line: Option<(&Object, &Hit)>, rep
         }
         report.lead(lead);
     }
+}
+
+/// Whether nothing was behind a Service before the workload began to fail.
+fn went_down_before(case: &Case<'_>, service: &ObjectRef) -> bool {
+    let Some(object) = case.facts.store.find(service) else { return false };
+    let behind = service::workloads(case.facts, object);
+    let lost = behind.iter().filter_map(|w| Case::new(case.facts, w.clone(), false).onset()).min();
+    lost.zip(case.onset()).is_some_and(|(peer, own)| peer.as_second() <= own.as_second() + 120)
 }
 
 /// Nothing complains, but a peer of the alerted workload, or a peer's peer, is down.

@@ -42,7 +42,7 @@ fn held_drain(facts: &Facts, node: &Object, report: &mut Report) {
             selects && b.i64_at("/status/disruptionsAllowed") == Some(0)
         });
         for budget in budgets {
-            let mut lead = Lead::new(&budget.reference(), if held.is_some() { 0.98 } else { 0.75 }, "it keeps pods on the node, which is closed");
+            let mut lead = Lead::new(&budget.reference(), if held.is_some() { 0.98 } else { 0.88 }, "it keeps pods on the node, which is closed");
             if let Some(event) = held {
                 lead = lead.because(&object.reference(), EvidenceSource::Event, format!("{} ({} times)", event.message, event.count));
             }

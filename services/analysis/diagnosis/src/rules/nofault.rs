@@ -4,7 +4,11 @@ use kubernaut_core::model::{Category, EvidenceSource, ObjectRef};
 
 use super::{Case, autoscaling, storage};
 use crate::{
-    facts::{Facts, capacity, pod, service},
+    facts::{
+        Facts, capacity,
+        log::{Hit, Signature},
+        pod, service,
+    },
     graph::{Finding, Report},
 };
 
@@ -29,7 +33,10 @@ pub(super) fn workload(case: &Case<'_>, report: &mut Report) {
     let last_end = workload.live_pods().flat_map(pod::containers).filter_map(|c| c.last_end()?.finished).max();
     let warned = workload.pods.iter().flat_map(|p| facts.events_of(&p.reference())).filter(|e| e.kind == "Warning").filter_map(|e| e.last_at).max();
     let calm_s = [last_end, warned].into_iter().flatten().map(|at| facts.age_s(at)).min();
-    let complains = case.all_hits().into_iter().find(|(_, h)| h.at.is_none_or(|at| facts.age_s(at) < CALM_S) && h.sign.weight() > 0);
+    // What a process that runs and is ready could not read or parse, it got over.
+    let grave = |h: &Hit| h.sign.weight() > 0 && !matches!(h.sign.kind, Signature::BadConfig | Signature::MissingFile | Signature::MissingEnv);
+    let fresh = |h: &Hit| h.at.map_or(h.from_end < 40, |at| facts.age_s(at) < CALM_S);
+    let complains = case.all_hits().into_iter().find(|(_, h)| grave(h) && fresh(h) && !workload.is_complete());
     let confidence = match (calm_s, complains.is_some()) {
         (_, true) => 0.4,
         (Some(s), _) if s < CALM_S => 0.55,

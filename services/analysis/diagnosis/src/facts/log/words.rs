@@ -8,16 +8,17 @@ pub(super) const WORDS: &[(Signature, &[&str])] = &[
     (Signature::NoSuchHost, &[
         "no such host", "enotfound", "eai_again", "unknownhostexception", "name or service not known", "could not translate host",
         "could not resolve host", "nxdomain", "temporary failure in name resolution", "unknown host", "nodename nor servname",
-        "failed to lookup address", "name resolution failed", "name does not resolve", "unknown mysql server host", "bad address '",
+        "failed to lookup address", "getaddrinfo", ":nxdomain", "name resolution failed", "name does not resolve", "unknown mysql server host", "bad address '",
     ]),
     (Signature::ConnectionRefused, &[
-        "connection refused", "econnrefused", "connect failed (111", "actively refused", "errno 111",
+        "connection refused", "econnrefused", "os error 111", "connect failed (111", "actively refused", "errno 111",
     ]),
     (Signature::AuthFailed, &[
         "password authentication failed", "authentication failed", "access denied for user", "invalid credentials", "wrongpass",
         "noauth authentication required", "login failed for user", "auth failed", "authentication error", "invalid username or password",
         "invalid password", "bad credentials", "access_refused", "sasl authentication", "invalid api key", "invalidaccesskeyid",
-        "signaturedoesnotmatch", "401 unauthorized", "could not find user", "not authorized on", "usernotfound", "invalid user or password", "invalid token", "invalid_client", "role does not exist",
+        "signaturedoesnotmatch", "401 unauthorized", "could not find user", "not authorized on", "usernotfound", "invalid user or password", "invalid token", "invalid_client", "role does not exist", "login refused", "authenticationexception", "ora-01017", "invalid username/password",
+        "err auth", "535 5.7", "http 401", "status code 401", "returned 401",
     ]),
     (Signature::Timeout, &[
         "i/o timeout", "timed out", "timeout connecting", "etimedout", "connection timeout", "connect timeout", "deadline exceeded",
@@ -64,7 +65,7 @@ pub(super) const WORDS: &[(Signature, &[&str])] = &[
     ]),
     (Signature::Schema, &[
         "relation \"", "no such table", "undefinedtable", "pending migration", "migration failed", "schema version", "dirty database",
-        "unknown column", "column does not exist", "table doesn't exist", "does not exist (sqlstate 42p01)",
+        "unknown column", "column does not exist", "table doesn't exist", "does not exist (sqlstate 42p01)", "sqlstate 42", "unknown database", "can't locate revision identified by", "validate failed: migrations",
     ]),
     (Signature::MissingFile, &[
         "no such file or directory", "enoent", "filenotfounderror", "filenotfoundexception", "file not found", "nosuchfileexception",
@@ -87,7 +88,8 @@ pub(super) const WORDS: &[(Signature, &[&str])] = &[
         "able to connect", "unable to connect", "cannot connect", "can't connect", "could not connect", "failed to connect", "connection reset",
         "connection closed", "no route to host", "network is unreachable", "econnreset", "run out of available brokers", "unavailable desc",
         "service unavailable", "no healthy upstream", "can't access", "connection error", "lost connection", "bad gateway",
-        "upstream connect error", "host is unreachable", "ehostunreach", "not reachable", "unreachable",
+        "upstream connect error", "could not be established", "broker may not be available", "nobrokersavailable", "no brokers available",
+        "communications link failure", "network-related or instance-specific error", "connection is closed", "dial error", "host is unreachable", "ehostunreach", "not reachable", "unreachable",
     ]),
 ];
 
