@@ -539,6 +539,8 @@ export interface HistoryEntry {
   closed_at?: string | null;
   /** 0 to 1, from verification. */
   effectiveness?: number | null;
+  /** Kind of environment, where it was known. */
+  environment?: Environment | null;
   /** Its fingerprint; empty where unknown. */
   fingerprint?: string;
   /** The incident, where it is one of this ledger. */
@@ -547,6 +549,8 @@ export interface HistoryEntry {
   outcome?: Outcome | null;
   /** Its parameters, and what was seen afterwards where the recorder adds it. */
   parameters?: any;
+  /** Whose incident it is; empty for the only tenant. Given by the caller's context where it is remembered. */
+  tenant?: string;
   /** Text that is searched: alert, cause and evidence. */
   text?: string;
 }
@@ -688,6 +692,16 @@ export interface LedgerStats {
   outbox_dead: number;
   /** Sequence number of the last event. */
   last_event: number;
+}
+
+/** What a similar incident is like. What is given raises the score of incidents that share it; a store may ignore it. */
+export interface Likeness {
+  /** The alert's name. */
+  alert_name?: string | null;
+  /** The kind of cause that is suspected. */
+  category?: Category | null;
+  /** The alerted object or its owner. */
+  object?: ObjectRef | null;
 }
 
 /** The end of a log. */
@@ -868,16 +882,28 @@ export interface RbacRule {
   verbs: Array<string>;
 }
 
-/** Which incidents to recall. Filters that are given must all match; text ranks. */
+/** Which incidents to recall. Filters that are given must all match; text and likeness rank. */
 export interface RecallQuery {
   /** Only this category. */
   category?: Category | null;
+  /** Only resources of this cluster; those that name none are not of it. */
+  cluster?: string | null;
+  /** Only this kind of environment; incidents whose environment is not known are not of it. */
+  environment?: Environment | null;
   /** Only this fingerprint. */
   fingerprint?: string | null;
+  /** What a similar incident is like. Only ranks what is found. */
+  like?: Likeness;
   /** At most this many; default 10, at most 100. */
   limit?: number | null;
+  /** Only resources of this namespace. */
+  namespace?: string | null;
+  /** Only incidents opened at this time or later. */
+  since?: string | null;
   /** Words to look for in alert, cause and evidence. */
   text?: string | null;
+  /** Only incidents opened before this time. */
+  until?: string | null;
 }
 
 /** One recalled incident. */
@@ -888,6 +914,8 @@ export interface Recalled {
   score: number;
   /** Why it is similar, such as same fingerprint or the words that matched. */
   why: string;
+  /** What the score is made of; empty where it is one thing alone. */
+  parts?: Array<ScorePart>;
 }
 
 /** The answer to one request. */
@@ -1055,6 +1083,18 @@ export interface RunRequest {
 
 /** Where a run stands. */
 export type RunState = "running" | "awaiting_approval" | "paused" | "compensating" | "succeeded" | "failed" | "rolled_back" | "rejected" | "cancelled" | "unknown";
+
+/** One part of a score. */
+export interface ScorePart {
+  /** What was compared, such as words or alert. */
+  name: string;
+  /** How alike, 0 to 1. */
+  score: number;
+  /** What it counts for, 0 to 1; the weights of all parts make 1. */
+  weight: number;
+  /** What they share, such as the words. */
+  detail?: string;
+}
 
 /** How bad the sender says it is. Unknown words become Severity::Warning. */
 export type Severity = "info" | "warning" | "critical";

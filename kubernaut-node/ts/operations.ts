@@ -72,6 +72,7 @@ type JournalEntry = models.JournalEntry;
 type JournalKind = models.JournalKind;
 type KubeEvent = models.KubeEvent;
 type LedgerStats = models.LedgerStats;
+type Likeness = models.Likeness;
 type LogText = models.LogText;
 type Mode = models.Mode;
 type Notification = models.Notification;
@@ -108,6 +109,7 @@ type RunFilter = models.RunFilter;
 type RunId = models.RunId;
 type RunRequest = models.RunRequest;
 type RunState = models.RunState;
+type ScorePart = models.ScorePart;
 type Severity = models.Severity;
 type Signal = models.Signal;
 type SignalRequest = models.SignalRequest;
@@ -313,12 +315,24 @@ export interface UndoParams {
 export interface RecallParams {
   /** Only this category. */
   category?: Category | null;
+  /** Only resources of this cluster; those that name none are not of it. */
+  cluster?: string | null;
+  /** Only this kind of environment; incidents whose environment is not known are not of it. */
+  environment?: Environment | null;
   /** Only this fingerprint. */
   fingerprint?: string | null;
+  /** What a similar incident is like. Only ranks what is found. */
+  like?: Likeness;
   /** At most this many; default 10, at most 100. */
   limit?: number | null;
+  /** Only resources of this namespace. */
+  namespace?: string | null;
+  /** Only incidents opened at this time or later. */
+  since?: string | null;
   /** Words to look for in alert, cause and evidence. */
   text?: string | null;
+  /** Only incidents opened before this time. */
+  until?: string | null;
 }
 
 /** Parameters of `history`. */

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import inspect
 import json
+import sys
 import threading
 from collections.abc import Coroutine, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubernaut._errors import InvalidInputError, PluginFailedError
 from kubernaut._models import CallContext
 from kubernaut.plugins import KINDS, REQUESTS, Plugin
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs on this thread; `asyncio` is not imported for a program that has none."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio._get_running_loop() if asyncio is not None else None
 
 
 def to_json(value: Any) -> str:
@@ -30,6 +39,8 @@ class _Loop:
     """An event loop on a thread of its own, for coroutines of programs that have none."""
 
     def __init__(self) -> None:
+        import asyncio
+
         self.loop = asyncio.new_event_loop()
         thread = threading.Thread(target=self.loop.run_forever, name="kubernaut-plugins", daemon=True)
         thread.start()
@@ -93,6 +104,8 @@ class Dispatcher:
             reply.ok(_text(answer, plugin, method))
 
     def _await(self, answer: Any, reply: Any) -> None:
+        import asyncio
+
         plugin_loop = self.loop
 
         async def run() -> None:

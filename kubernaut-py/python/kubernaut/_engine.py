@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import json
 import os
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kubernaut import _native
-from kubernaut._dispatch import Dispatcher, describe, to_json
+from kubernaut._dispatch import Dispatcher, describe, running_loop
 from kubernaut._errors import BlockingInAsyncError
 from kubernaut._models import Event
 from kubernaut._operations import (
@@ -25,6 +24,9 @@ from kubernaut._operations import (
     LibraryOperations,
 )
 from kubernaut.plugins import Analyzer, Classifier, ContextStore, Executor, Notifier, WorkflowEngine
+
+if TYPE_CHECKING:
+    import asyncio
 
 _T = TypeVar("_T")
 
@@ -117,7 +119,7 @@ class Kubernaut(_Base, EngineOperations, ClusterOperations):
         super().__init__(config, workers, parts, None)
 
     def _call(self, operation: str, params: Any) -> Any:
-        if self._dispatcher.has_loop and asyncio._get_running_loop() is self._dispatcher.loop:
+        if self._dispatcher.has_loop and running_loop() is self._dispatcher.loop:
             raise BlockingInAsyncError(
                 f"{operation}: a blocking call on the loop that runs asynchronous parts would wait for itself; use AsyncKubernaut, or a thread",
                 operation=operation,
@@ -164,6 +166,8 @@ def _settle(future: asyncio.Future[Any], ok: bool, answer: Any) -> None:
 
 
 async def _start(native: _native.Engine, operation: str, params: Any, options: str) -> Any:
+    import asyncio
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
 
@@ -208,7 +212,7 @@ class AsyncKubernaut(_Base, AsyncEngineOperations, AsyncClusterOperations):
             context_store=context_store,
             notifier=notifier,
         )
-        super().__init__(config, workers, parts, asyncio._get_running_loop())
+        super().__init__(config, workers, parts, running_loop())
 
     async def _call(self, operation: str, params: Any) -> Any:
         return await _start(self._native, operation, params, self._options)
@@ -285,4 +289,4 @@ def _forget_all() -> None:
 
 os.register_at_fork(after_in_child=_forget_all)
 
-__all__ = ["AsyncKubernaut", "Kubernaut", "async_library", "library", "to_json", "Callable"]
+__all__ = ["AsyncKubernaut", "Kubernaut", "async_library", "library"]

@@ -67,6 +67,7 @@ __all__ = [
     "JournalKind",
     "KubeEvent",
     "LedgerStats",
+    "Likeness",
     "LogText",
     "Mode",
     "Notification",
@@ -103,6 +104,7 @@ __all__ = [
     "RunId",
     "RunRequest",
     "RunState",
+    "ScorePart",
     "Severity",
     "Signal",
     "SignalRequest",
@@ -214,7 +216,7 @@ Verdict = Literal["pending", "effective", "ineffective", "harmful", "unknown"]
 """The verdict over all checks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ActionRequest(_extras.Model):
     """A request to an Executor."""
 
@@ -248,7 +250,7 @@ class ActionRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ActionSpec(_extras.Model):
     """One action that an Executor offers."""
 
@@ -309,7 +311,7 @@ class ActionSpec(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Agreement(_extras.Model):
     """One person's yes."""
 
@@ -343,7 +345,7 @@ class Agreement(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Alert(_extras.Model):
     """One alert, normalised."""
 
@@ -427,7 +429,7 @@ class Alert(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Analysis(_extras.AnalysisExtras):
     """What an Analyzer found. It cannot act: actions are proposals."""
 
@@ -484,7 +486,7 @@ class Analysis(_extras.AnalysisExtras):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class AnalysisRequest(_extras.Model):
     """What is to be analysed."""
 
@@ -523,7 +525,7 @@ class AnalysisRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Approval(_extras.Model):
     """A request for approval, and its answer."""
 
@@ -613,7 +615,7 @@ class Approval(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ApprovalDecision(_extras.Model):
     """A person's answer."""
 
@@ -652,7 +654,7 @@ class ApprovalDecision(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ApprovalTerms(_extras.Model):
     """What agreement takes."""
 
@@ -686,7 +688,7 @@ class ApprovalTerms(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Attributed(_extras.Model):
     """A value with what it rests on."""
 
@@ -723,7 +725,7 @@ class Attributed(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class AuditRow(_extras.Model):
     """One row: who did what to which incident."""
 
@@ -772,7 +774,7 @@ class AuditRow(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Block(_extras.Model):
     """A hold with its end."""
 
@@ -801,7 +803,7 @@ class Block(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Bundle(_extras.Model):
     """A recorded incident, as far as a program wants to know it before it analyses it."""
 
@@ -827,7 +829,7 @@ class Bundle(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class CallContext(_extras.Model):
     """What goes with every call of a plug-in: who, for whom, until when."""
 
@@ -869,7 +871,7 @@ class CallContext(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Candidate(_extras.Model):
     """One possible root cause."""
 
@@ -910,7 +912,7 @@ class Candidate(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ChatReply(_extras.Model):
     """Its answer."""
 
@@ -935,7 +937,7 @@ class ChatReply(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ChatRequest(_extras.Model):
     """A follow-up question."""
 
@@ -964,7 +966,7 @@ class ChatRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Check(_extras.Model):
     """One check of the gate."""
 
@@ -993,7 +995,7 @@ class Check(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Classification(_extras.Model):
     """The answer of a Classifier."""
 
@@ -1022,7 +1024,7 @@ class Classification(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ClassifyRequest(_extras.Model):
     """What is to be classified."""
 
@@ -1051,7 +1053,7 @@ class ClassifyRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ClusterInfo(_extras.Model):
     """What kind of window it is."""
 
@@ -1085,7 +1087,7 @@ class ClusterInfo(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Delivery(_extras.Model):
     """What became of a notification."""
 
@@ -1106,7 +1108,7 @@ class Delivery(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class DryRun(_extras.Model):
     """What an action would do now."""
 
@@ -1147,7 +1149,7 @@ class DryRun(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ErrorBody(_extras.Model):
     """An error on its way to another language."""
 
@@ -1185,7 +1187,7 @@ class ErrorBody(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Evaluation(_extras.Model):
     """What a folder of recorded incidents was answered with."""
 
@@ -1215,7 +1217,7 @@ class Evaluation(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Event(_extras.Model):
     """One thing that happened. Subscribers resume after seq."""
 
@@ -1272,7 +1274,7 @@ class Event(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class EventPage(_extras.Model):
     """One page of the event stream."""
 
@@ -1301,7 +1303,7 @@ class EventPage(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Evidence(_extras.Model):
     """One fact and the object it was read from."""
 
@@ -1330,7 +1332,7 @@ class Evidence(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ExecuteRequest(_extras.Model):
     """What is to be done."""
 
@@ -1370,7 +1372,7 @@ class ExecuteRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Execution(_extras.Model):
     """What an execution did."""
 
@@ -1415,7 +1417,7 @@ class Execution(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class FieldChange(_extras.Model):
     """One field that differs."""
 
@@ -1446,7 +1448,7 @@ class FieldChange(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ForgetRequest(_extras.Model):
     """Which incident is to be forgotten."""
 
@@ -1467,7 +1469,7 @@ class ForgetRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class GateReport(_extras.Model):
     """All checks, in order. After the first failure nothing further is checked."""
 
@@ -1493,7 +1495,7 @@ class GateReport(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class HistoryEntry(_extras.Model):
     """One remembered incident. Also the shape of a bundle's history.json."""
 
@@ -1513,6 +1515,8 @@ class HistoryEntry(_extras.Model):
     """When it ended."""
     effectiveness: float | None = None
     """0 to 1, from verification."""
+    environment: Environment | None = None
+    """Kind of environment, where it was known."""
     fingerprint: str = ""
     """Its fingerprint; empty where unknown."""
     incident_id: IncidentId | None = None
@@ -1521,6 +1525,8 @@ class HistoryEntry(_extras.Model):
     """How it ended."""
     parameters: Any = None
     """Its parameters, and what was seen afterwards where the recorder adds it."""
+    tenant: str = ""
+    """Whose incident it is; empty for the only tenant. Given by the caller's context where it is remembered."""
     text: str = ""
     """Text that is searched: alert, cause and evidence."""
 
@@ -1536,10 +1542,12 @@ class HistoryEntry(_extras.Model):
             cause=None if data.get("cause") is None else ObjectRef.from_dict(data["cause"]),
             closed_at=data.get("closed_at"),
             effectiveness=data.get("effectiveness"),
+            environment=data.get("environment"),
             fingerprint=data.get("fingerprint", ""),
             incident_id=data.get("incident_id"),
             outcome=data.get("outcome"),
             parameters=data.get("parameters"),
+            tenant=data.get("tenant", ""),
             text=data.get("text", ""),
         )
 
@@ -1559,6 +1567,8 @@ class HistoryEntry(_extras.Model):
             out["closed_at"] = self.closed_at
         if self.effectiveness is not None:
             out["effectiveness"] = self.effectiveness
+        if self.environment is not None:
+            out["environment"] = self.environment
         out["fingerprint"] = self.fingerprint
         if self.incident_id is not None:
             out["incident_id"] = self.incident_id
@@ -1566,11 +1576,12 @@ class HistoryEntry(_extras.Model):
             out["outcome"] = self.outcome
         if self.parameters is not None:
             out["parameters"] = self.parameters
+        out["tenant"] = self.tenant
         out["text"] = self.text
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class HistoryRequest(_extras.Model):
     """What was done to a resource since a time."""
 
@@ -1595,7 +1606,7 @@ class HistoryRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Incident(_extras.Model):
     """One incident: what is alerted, found, decided and done."""
 
@@ -1738,7 +1749,7 @@ class Incident(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class IntakeResult(_extras.Model):
     """The answer for one alert of a request."""
 
@@ -1774,7 +1785,7 @@ class IntakeResult(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class JournalEntry(_extras.Model):
     """One line of the journal of a run."""
 
@@ -1809,7 +1820,7 @@ class JournalEntry(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class KubeEvent(_extras.Model):
     """An event, of core/v1 or events.k8s.io alike."""
 
@@ -1860,7 +1871,7 @@ class KubeEvent(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class LedgerStats(_extras.Model):
     """Counts for metrics and health."""
 
@@ -1901,7 +1912,39 @@ class LedgerStats(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class Likeness(_extras.Model):
+    """What a similar incident is like. What is given raises the score of incidents that share it; a store may ignore it."""
+
+    alert_name: str | None = None
+    """The alert's name."""
+    category: Category | None = None
+    """The kind of cause that is suspected."""
+    object: ObjectRef | None = None
+    """The alerted object or its owner."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Likeness:
+        """Reads it from JSON values."""
+        return cls(
+            alert_name=data.get("alert_name"),
+            category=data.get("category"),
+            object=None if data.get("object") is None else ObjectRef.from_dict(data["object"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Writes it as JSON values."""
+        out: dict[str, Any] = {}
+        if self.alert_name is not None:
+            out["alert_name"] = self.alert_name
+        if self.category is not None:
+            out["category"] = self.category
+        if self.object is not None:
+            out["object"] = self.object.to_dict()
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class LogText(_extras.Model):
     """The end of a log."""
 
@@ -1926,7 +1969,7 @@ class LogText(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Notification(_extras.Model):
     """One message, independent of its channel."""
 
@@ -1976,7 +2019,7 @@ class Notification(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ObjectRef(_extras.ObjectRefExtras):
     """A reference to one Kubernetes object. Display is the short form used in outputs: Kind/namespace/name, or Kind/name where cluster-scoped. Equality compares all fields; use ObjectRef::same_object to compare what is named."""
 
@@ -2020,7 +2063,7 @@ class ObjectRef(_extras.ObjectRefExtras):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class OutcomeUpdate(_extras.Model):
     """How an incident ended."""
 
@@ -2054,7 +2097,7 @@ class OutcomeUpdate(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Plan(_extras.Model):
     """What is to be done, in which order."""
 
@@ -2091,7 +2134,7 @@ class Plan(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Precondition(_extras.Model):
     """A condition with its state now."""
 
@@ -2116,7 +2159,7 @@ class Precondition(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class PredictedAction(_extras.Model):
     """One predicted action."""
 
@@ -2145,7 +2188,7 @@ class PredictedAction(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class PredictedCause(_extras.Model):
     """One predicted cause."""
 
@@ -2174,7 +2217,7 @@ class PredictedCause(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Prediction(_extras.Model):
     """What was answered on one case."""
 
@@ -2219,7 +2262,7 @@ class Prediction(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ProposedAction(_extras.Model):
     """An action that analysis proposes. Only a typed proposal can become a plan."""
 
@@ -2268,7 +2311,7 @@ class ProposedAction(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Question(_extras.Model):
     """What would tell alternatives apart."""
 
@@ -2294,7 +2337,7 @@ class Question(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class RbacRule(_extras.Model):
     """One permission that an action needs."""
 
@@ -2323,27 +2366,45 @@ class RbacRule(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class RecallQuery(_extras.Model):
-    """Which incidents to recall. Filters that are given must all match; text ranks."""
+    """Which incidents to recall. Filters that are given must all match; text and likeness rank."""
 
     category: Category | None = None
     """Only this category."""
+    cluster: str | None = None
+    """Only resources of this cluster; those that name none are not of it."""
+    environment: Environment | None = None
+    """Only this kind of environment; incidents whose environment is not known are not of it."""
     fingerprint: str | None = None
     """Only this fingerprint."""
+    like: Likeness | None = None
+    """What a similar incident is like. Only ranks what is found."""
     limit: int | None = None
     """At most this many; default 10, at most 100."""
+    namespace: str | None = None
+    """Only resources of this namespace."""
+    since: str | None = None
+    """Only incidents opened at this time or later."""
     text: str | None = None
     """Words to look for in alert, cause and evidence."""
+    until: str | None = None
+    """Only incidents opened before this time."""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RecallQuery:
         """Reads it from JSON values."""
         return cls(
             category=data.get("category"),
+            cluster=data.get("cluster"),
+            environment=data.get("environment"),
             fingerprint=data.get("fingerprint"),
+            like=None if data.get("like") is None else Likeness.from_dict(data["like"]),
             limit=data.get("limit"),
+            namespace=data.get("namespace"),
+            since=data.get("since"),
             text=data.get("text"),
+            until=data.get("until"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -2351,16 +2412,28 @@ class RecallQuery(_extras.Model):
         out: dict[str, Any] = {}
         if self.category is not None:
             out["category"] = self.category
+        if self.cluster is not None:
+            out["cluster"] = self.cluster
+        if self.environment is not None:
+            out["environment"] = self.environment
         if self.fingerprint is not None:
             out["fingerprint"] = self.fingerprint
+        if self.like is not None:
+            out["like"] = self.like.to_dict()
         if self.limit is not None:
             out["limit"] = self.limit
+        if self.namespace is not None:
+            out["namespace"] = self.namespace
+        if self.since is not None:
+            out["since"] = self.since
         if self.text is not None:
             out["text"] = self.text
+        if self.until is not None:
+            out["until"] = self.until
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Recalled(_extras.Model):
     """One recalled incident."""
 
@@ -2370,6 +2443,8 @@ class Recalled(_extras.Model):
     """Similarity, 0 to 1; 1 for the same fingerprint."""
     why: str
     """Why it is similar, such as same fingerprint or the words that matched."""
+    parts: list[ScorePart] = field(default_factory=list)
+    """What the score is made of; empty where it is one thing alone."""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recalled:
@@ -2378,6 +2453,7 @@ class Recalled(_extras.Model):
             entry=HistoryEntry.from_dict(data["entry"]),
             score=data["score"],
             why=data["why"],
+            parts=[ScorePart.from_dict(v) for v in data.get("parts", [])],
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -2386,10 +2462,11 @@ class Recalled(_extras.Model):
         out["entry"] = self.entry.to_dict()
         out["score"] = self.score
         out["why"] = self.why
+        out["parts"] = [v.to_dict() for v in self.parts]
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Received(_extras.Model):
     """The answer to one request."""
 
@@ -2414,7 +2491,7 @@ class Received(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Report(_extras.ReportExtras):
     """One analysis, objects in their short form Kind/namespace/name."""
 
@@ -2475,7 +2552,7 @@ class Report(_extras.ReportExtras):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ReportAction(_extras.Model):
     """One proposal."""
 
@@ -2524,7 +2601,7 @@ class ReportAction(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ReportCandidate(_extras.Model):
     """One possible cause."""
 
@@ -2565,7 +2642,7 @@ class ReportCandidate(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ReportEnvironment(_extras.Model):
     """Kind of environment with its basis."""
 
@@ -2598,7 +2675,7 @@ class ReportEnvironment(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ReportEvidence(_extras.Model):
     """One fact."""
 
@@ -2627,7 +2704,7 @@ class ReportEvidence(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class RetryPolicy(_extras.Model):
     """How often a step is tried. Only transient errors are tried again, and only where nothing can have been changed or observe says so."""
 
@@ -2656,7 +2733,7 @@ class RetryPolicy(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Run(_extras.Model):
     """One run of a plan."""
 
@@ -2739,7 +2816,7 @@ class Run(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class RunFilter(_extras.Model):
     """Which runs to list."""
 
@@ -2771,7 +2848,7 @@ class RunFilter(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class RunRequest(_extras.Model):
     """Which run is meant."""
 
@@ -2792,7 +2869,40 @@ class RunRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class ScorePart(_extras.Model):
+    """One part of a score."""
+
+    name: str
+    """What was compared, such as words or alert."""
+    score: float
+    """How alike, 0 to 1."""
+    weight: float
+    """What it counts for, 0 to 1; the weights of all parts make 1."""
+    detail: str = ""
+    """What they share, such as the words."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ScorePart:
+        """Reads it from JSON values."""
+        return cls(
+            name=data["name"],
+            score=data["score"],
+            weight=data["weight"],
+            detail=data.get("detail", ""),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Writes it as JSON values."""
+        out: dict[str, Any] = {}
+        out["name"] = self.name
+        out["score"] = self.score
+        out["weight"] = self.weight
+        out["detail"] = self.detail
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Signal(_extras.Model):
     """What a person or another part tells a run."""
 
@@ -2832,7 +2942,7 @@ class Signal(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class SignalRequest(_extras.Model):
     """What a run is told."""
 
@@ -2857,7 +2967,7 @@ class SignalRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class StartRequest(_extras.Model):
     """What is to be run."""
 
@@ -2894,7 +3004,7 @@ class StartRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Step(_extras.Model):
     """One step."""
 
@@ -2952,7 +3062,7 @@ class Step(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class StepRun(_extras.Model):
     """One step of a run."""
 
@@ -3033,7 +3143,7 @@ class StepRun(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class TokenUsage(_extras.Model):
     """Tokens used by models; all zero without one."""
 
@@ -3058,7 +3168,7 @@ class TokenUsage(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class UndoRequest(_extras.Model):
     """What is to be taken back."""
 
@@ -3092,7 +3202,7 @@ class UndoRequest(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Verification(_extras.Model):
     """What verification found."""
 
@@ -3129,7 +3239,7 @@ class Verification(_extras.Model):
         return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class VerificationCheck(_extras.Model):
     """One check."""
 

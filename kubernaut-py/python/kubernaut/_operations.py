@@ -254,16 +254,22 @@ class EngineOperations:
         found = self._call("undo", _params(key=key, by=by))
         return Execution.from_dict(found)
 
-    def recall(self, *, category: Category | None = None, fingerprint: str | None = None, limit: int | None = None, text: str | None = None) -> list[Recalled]:
+    def recall(self, *, category: Category | None = None, cluster: str | None = None, environment: Environment | None = None, fingerprint: str | None = None, like: Likeness | None = None, limit: int | None = None, namespace: str | None = None, since: str | None = None, text: str | None = None, until: str | None = None) -> list[Recalled]:
         """Similar incidents, from the memory.
 
         Args:
             category: Only this category.
+            cluster: Only resources of this cluster; those that name none are not of it.
+            environment: Only this kind of environment; incidents whose environment is not known are not of it.
             fingerprint: Only this fingerprint.
+            like: What a similar incident is like. Only ranks what is found.
             limit: At most this many; default 10, at most 100.
+            namespace: Only resources of this namespace.
+            since: Only incidents opened at this time or later.
             text: Words to look for in alert, cause and evidence.
+            until: Only incidents opened before this time.
         """
-        found = self._call("recall", _params(category=category, fingerprint=fingerprint, limit=limit, text=text))
+        found = self._call("recall", _params(category=category, cluster=cluster, environment=environment, fingerprint=fingerprint, like=like, limit=limit, namespace=namespace, since=since, text=text, until=until))
         return [Recalled.from_dict(v) for v in found]
 
     def history(self, target: str | ObjectRef, *, since: str | None = None) -> list[HistoryEntry]:
@@ -571,16 +577,22 @@ class AsyncEngineOperations:
         found = await self._call("undo", _params(key=key, by=by))
         return Execution.from_dict(found)
 
-    async def recall(self, *, category: Category | None = None, fingerprint: str | None = None, limit: int | None = None, text: str | None = None) -> list[Recalled]:
+    async def recall(self, *, category: Category | None = None, cluster: str | None = None, environment: Environment | None = None, fingerprint: str | None = None, like: Likeness | None = None, limit: int | None = None, namespace: str | None = None, since: str | None = None, text: str | None = None, until: str | None = None) -> list[Recalled]:
         """Similar incidents, from the memory.
 
         Args:
             category: Only this category.
+            cluster: Only resources of this cluster; those that name none are not of it.
+            environment: Only this kind of environment; incidents whose environment is not known are not of it.
             fingerprint: Only this fingerprint.
+            like: What a similar incident is like. Only ranks what is found.
             limit: At most this many; default 10, at most 100.
+            namespace: Only resources of this namespace.
+            since: Only incidents opened at this time or later.
             text: Words to look for in alert, cause and evidence.
+            until: Only incidents opened before this time.
         """
-        found = await self._call("recall", _params(category=category, fingerprint=fingerprint, limit=limit, text=text))
+        found = await self._call("recall", _params(category=category, cluster=cluster, environment=environment, fingerprint=fingerprint, like=like, limit=limit, namespace=namespace, since=since, text=text, until=until))
         return [Recalled.from_dict(v) for v in found]
 
     async def history(self, target: str | ObjectRef, *, since: str | None = None) -> list[HistoryEntry]:

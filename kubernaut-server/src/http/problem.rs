@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use kubernaut::{Error, ErrorKind};
+use kubernaut::{Error, ErrorKind, host::error_row};
 use serde_json::{Value, json};
 
 /// An error on its way to a client.
@@ -24,20 +24,8 @@ impl From<Error> for Problem {
 /// The HTTP status of an error kind.
 #[must_use]
 pub fn status_of(kind: ErrorKind) -> StatusCode {
-    match kind {
-        ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::Conflict | ErrorKind::StaleEpoch | ErrorKind::DigestChanged => StatusCode::CONFLICT,
-        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
-        ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
-        ErrorKind::Refused => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorKind::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ErrorKind::Overloaded | ErrorKind::Unavailable | ErrorKind::LedgerInUse | ErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+    // One table says it for all languages.
+    StatusCode::from_u16(error_row(kind).http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 impl IntoResponse for Problem {

@@ -1,5 +1,8 @@
 //! The whole interface as one value, from which each language's package is generated.
 
+use std::collections::BTreeMap;
+
+use kubernaut_core::model::well_known_kinds;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
@@ -8,7 +11,7 @@ use super::{ERRORS, ErrorBody, WireContext, operations::OPERATIONS, traits::TRAI
 /// Operations, plug-in methods, errors and types, as one JSON value with sorted definitions.
 ///
 /// `operations[] {name, scope, doc, params, result}` and `traits[] {kind, name, doc, methods[] {name, doc, required, request, answer}}` point
-/// into `types` by `{"$ref": "#/$defs/…"}`.
+/// into `types` by `{"$ref": "#/$defs/…"}`. `groups` has the API group of each built-in kind that is not of the core group.
 #[must_use]
 pub fn interface() -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
@@ -42,5 +45,13 @@ pub fn interface() -> Value {
             json!({"kind": row.kind, "python": row.python, "node": row.node, "uniffi": row.uniffi, "http": row.http, "transient": row.kind.is_transient()})
         })
         .collect();
-    json!({"version": env!("CARGO_PKG_VERSION"), "operations": operations, "traits": traits, "errors": errors, "types": types})
+    let groups: BTreeMap<&str, &str> = well_known_kinds().iter().filter(|k| !k.group.is_empty()).map(|k| (k.kind, k.group)).collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "operations": operations,
+        "traits": traits,
+        "errors": errors,
+        "groups": groups,
+        "types": types,
+    })
 }

@@ -97,6 +97,8 @@ pub(crate) struct Interface {
     pub(crate) operations: Vec<Operation>,
     pub(crate) traits: Vec<Trait>,
     pub(crate) errors: Vec<ErrorRow>,
+    /// API groups of built-in kinds, by kind.
+    pub(crate) groups: BTreeMap<String, String>,
 }
 
 fn text(value: &Value, key: &str) -> String {
@@ -256,7 +258,9 @@ impl Interface {
             }
         }
         let types = all.into_values().filter(|t| seen.contains(&t.name)).collect();
-        Self { types, operations, traits, errors }
+        let group = |(kind, group): (&String, &Value)| Some((kind.clone(), group.as_str()?.to_owned()));
+        let groups = json["groups"].as_object().into_iter().flatten().filter_map(group).collect();
+        Self { types, operations, traits, errors, groups }
     }
 
     /// The type of that name.

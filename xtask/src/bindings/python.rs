@@ -15,6 +15,7 @@ pub(super) fn files(interface: &Interface) -> Vec<(&'static str, String)> {
         ("_errors.py", errors(interface)),
         ("_operations.py", operations(interface)),
         ("plugins.py", plugins(interface)),
+        ("_groups.py", groups(interface)),
     ]
 }
 
@@ -103,7 +104,7 @@ const EXTRAS: &[&str] = &["ObjectRef", "Report", "Analysis"];
 
 fn record(out: &mut String, interface: &Interface, t: &Type, fields: &[Field]) {
     let base = if EXTRAS.contains(&t.name.as_str()) { format!("_extras.{}Extras", t.name) } else { "_extras.Model".into() };
-    let _ = write!(out, "\n\n@dataclass(frozen=True, slots=True, kw_only=True)\nclass {}({base}):\n    \"\"\"{}\"\"\"\n\n", t.name, t.doc);
+    let _ = write!(out, "\n\n@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)\nclass {}({base}):\n    \"\"\"{}\"\"\"\n\n", t.name, t.doc);
     for f in fields {
         let _ = writeln!(out, "    {}: {}{}", f.name, field_hint(f), default(interface, f));
         let _ = writeln!(out, "    \"\"\"{}\"\"\"", f.doc);
@@ -172,6 +173,11 @@ fn read(interface: &Interface, f: &Field) -> String {
         Some(_) => decode(interface, &f.ty, &get).unwrap_or(get),
         None => get,
     }
+}
+
+fn groups(interface: &Interface) -> String {
+    let rows: Vec<String> = interface.groups.iter().map(|(kind, group)| format!("    \"{kind}\": \"{group}\",\n")).collect();
+    format!("{HEAD}\"\"\"API groups of built-in kinds.\"\"\"\n\nGROUPS: dict[str, str] = {{\n{}}}\n", rows.concat())
 }
 
 fn errors(interface: &Interface) -> String {

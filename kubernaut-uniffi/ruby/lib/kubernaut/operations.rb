@@ -230,7 +230,7 @@ module Kubernaut
       invoke("undo", params)
     end
 
-    # Similar incidents, from the memory. Parameters: category, fingerprint, limit, text.
+    # Similar incidents, from the memory. Parameters: category, cluster, environment, fingerprint, like, limit, namespace, since, text, until.
     def recall(**params)
       invoke("recall", params)
     end
