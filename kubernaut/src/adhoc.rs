@@ -13,7 +13,7 @@ use kubernaut_diagnosis::Diagnosis;
 use kubernaut_gateway::{AlertReader, SourceKind};
 use kubernaut_processor::{DecisionPolicy, LabelClassifier, decide};
 
-use crate::{Config, Kubernaut, Report};
+use crate::{Config, Kubernaut, Report, language_model};
 
 /// Analyses a recorded incident with the default services: its alert's target, its environment, causes, proposals and the decision.
 /// Nothing is stored and nothing is changed.
@@ -29,10 +29,16 @@ pub async fn analyze_bundle(ctx: CallContext, dir: &Path, config: &Config) -> Re
     let reader = AlertReader::new(cluster.clone(), clock, config.gateway.clone());
     let alerts = reader.read(ctx.clone(), SourceKind::Alertmanager, body).await?;
     let question = Question { id: bundle.id().to_owned(), target: target_of(&alerts)?, alerts, history: bundle.history(), began };
+    let specs = kubernaut_executor::registry().to_vec();
+    let diagnosis: Arc<dyn Analyzer> = Arc::new(Diagnosis::new(cluster.clone(), config.diagnosis.clone()));
+    let analyzer = match &config.model {
+        Some(model) => language_model::behind(diagnosis, model, cluster.clone(), specs.clone())?,
+        None => diagnosis,
+    };
     let analysts = Analysts {
-        classifier: Arc::new(LabelClassifier::new(cluster.clone(), config.classification.clone())),
-        analyzer: Arc::new(Diagnosis::new(cluster, config.diagnosis.clone())),
-        specs: kubernaut_executor::registry().to_vec(),
+        classifier: Arc::new(LabelClassifier::new(cluster, config.classification.clone())),
+        analyzer,
+        specs,
         policy: config.processor.decision.clone(),
     };
     analysts.answer(ctx, question).await

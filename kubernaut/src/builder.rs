@@ -18,7 +18,7 @@ use kubernaut_processor::{LabelClassifier, Processor, ProcessorParts};
 use kubernaut_storage::{Storage, Upkeep};
 use kubernaut_workflow::DurableEngine;
 
-use crate::{Config, Kubernaut, handle::Parts};
+use crate::{Config, Kubernaut, handle::Parts, language_model};
 
 /// Builds a [`Kubernaut`]. What is not set is made from the configuration.
 #[derive(Debug, Default)]
@@ -147,7 +147,16 @@ impl Builder {
             }
         };
         let classifier = self.classifier.unwrap_or_else(|| Arc::new(LabelClassifier::new(read.clone(), config.classification.clone())));
-        let analyzer = self.analyzer.unwrap_or_else(|| Arc::new(Diagnosis::new(evidence.clone(), config.diagnosis.clone())));
+        let analyzer = match self.analyzer {
+            Some(analyzer) => analyzer,
+            None => {
+                let diagnosis: Arc<dyn Analyzer> = Arc::new(Diagnosis::new(evidence.clone(), config.diagnosis.clone()));
+                match &config.model {
+                    Some(model) => language_model::behind(diagnosis, model, evidence.clone(), executor.actions(CallContext::system("models")).await?)?,
+                    None => diagnosis,
+                }
+            }
+        };
         let verifier = self.verifier.unwrap_or_else(|| Arc::new(EffectivenessVerifier::new(read.clone(), config.verification.clone())));
         let notifier = match self.notifier {
             Some(notifier) => notifier,

@@ -19,6 +19,8 @@ pub struct Config {
     pub config_version: u32,
     /// How far Kubernaut may go: `observe`, `dry_run` (default), `approve`, `auto`.
     pub mode: Mode,
+    /// Threads for the work on incidents, which give way to those that take alerts in; 0 lets it share the host's. Default 2.
+    pub work_threads: usize,
     /// Which cluster.
     pub cluster: ClusterConfig,
     /// Where state is kept.
@@ -33,6 +35,8 @@ pub struct Config {
     pub classification: kubernaut_processor::ClassifyConfig,
     /// Root-cause analysis without a model.
     pub diagnosis: kubernaut_diagnosis::DiagnosisConfig,
+    /// A language model that is asked where diagnosis cannot tell. Default: none.
+    pub model: Option<crate::ModelConfig>,
     /// Lifecycle of incidents.
     pub processor: kubernaut_processor::ProcessorConfig,
     /// Runs of plans.
@@ -56,6 +60,7 @@ impl Default for Config {
         Self {
             config_version: CONFIG_VERSION,
             mode: Mode::default(),
+            work_threads: 2,
             cluster: ClusterConfig::default(),
             ledger: kubernaut_storage::SqliteConfig::default(),
             storage: kubernaut_storage::StorageConfig::default(),
@@ -63,6 +68,7 @@ impl Default for Config {
             gateway: kubernaut_gateway::GatewayConfig::default(),
             classification: kubernaut_processor::ClassifyConfig::default(),
             diagnosis: kubernaut_diagnosis::DiagnosisConfig::default(),
+            model: None,
             processor: kubernaut_processor::ProcessorConfig::default(),
             workflow: kubernaut_workflow::EngineConfig::default(),
             gate: kubernaut_executor::GateConfig::default(),
