@@ -554,15 +554,26 @@ async fn an_ingress_that_sends_to_a_port_its_service_lacks_is_told() {
     let mut w = World::new("shop");
     w.deploy(deploy("cart", app("cart")));
     w.serve("cart", 8080);
-    w.object("networking.k8s.io/v1", "Ingress", "public", json!({"spec": {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "cart", "port": {"number": 80}}}}]}}]}}));
+    w.object(
+        "networking.k8s.io/v1",
+        "Ingress",
+        "public",
+        json!({"spec": {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "cart", "port": {"number": 80}}}}]}}]}}),
+    );
     let a = w.diagnose("Ingress/shop/public").await;
-    assert_eq!((a.candidates[0].category.as_str(), a.candidates[0].object.to_string().as_str()), ("service_port_mismatch", "Ingress/shop/public"), "{a:#?}");
+    assert_eq!(
+        (a.candidates[0].category.as_str(), a.candidates[0].object.to_string().as_str()),
+        ("service_port_mismatch", "Ingress/shop/public"),
+        "{a:#?}"
+    );
 }
 
 #[tokio::test]
 async fn a_login_that_stands_in_no_secret_is_told() {
     let mut w = World::new("crm");
-    w.deploy(deploy("api", spec(merge(container("api", "a:1"), json!({"env": [{"name": "DB_PASSWORD", "value": "x"}]})))).pods(Pods::Crash(1, "Error", 2)));
+    w.deploy(
+        deploy("api", spec(merge(container("api", "a:1"), json!({"env": [{"name": "DB_PASSWORD", "value": "x"}]})))).pods(Pods::Crash(1, "Error", 2)),
+    );
     w.log("api-h0-p0", "api", "FATAL: password authentication failed for user \"crm\"");
     let a = w.diagnose("Deployment/crm/api").await;
     expect(&a, "bad_credentials", "Deployment/crm/api", "escalate", "Deployment/crm/api");
@@ -579,7 +590,55 @@ async fn an_autoscaler_of_nothing_is_told() {
 #[tokio::test]
 async fn a_suspended_cron_job_is_no_fault() {
     let mut w = World::new("crm");
-    w.object("batch/v1", "CronJob", "rollup", json!({"spec": {"suspend": true, "schedule": "0 * * * *", "jobTemplate": {"spec": {"template": {"spec": app("rollup")}}}}}));
+    w.object(
+        "batch/v1",
+        "CronJob",
+        "rollup",
+        json!({"spec": {"suspend": true, "schedule": "0 * * * *", "jobTemplate": {"spec": {"template": {"spec": app("rollup")}}}}}),
+    );
     let a = w.diagnose("CronJob/crm/rollup").await;
     expect(&a, "no_fault", "CronJob/crm/rollup", "no_action", "CronJob/crm/rollup");
+}
+
+#[tokio::test]
+async fn a_kill_without_a_reason_at_the_limit_is_for_memory() {
+    let mut w = World::new("etl");
+    w.deploy(deploy("merge", app("merge")).pods(Pods::Crash(137, "Error", 40)));
+    w.metric(
+        "container_memory_working_set_bytes",
+        &[("namespace", "etl"), ("pod", "merge-h0-p0"), ("container", "merge")],
+        &[2.6e8, 2.5e8, 2.6e8, 2.6e8, 2.6e8, 2.65e8],
+        15,
+    );
+    let a = w.diagnose("Deployment/etl/merge").await;
+    expect(&a, "oom_limit_too_low", "Deployment/etl/merge", "increase_memory_limit", "Deployment/etl/merge");
+}
+
+#[tokio::test]
+async fn a_login_that_only_the_peer_reports_is_found() {
+    let mut w = World::new("crm");
+    w.object("v1", "Secret", "crm-db", json!({"data": {"password": ""}}));
+    w.deploy(deploy("db", app("db")).kind("StatefulSet"));
+    w.serve("db", 5432);
+    let env = json!([{"name": "PGHOST", "value": "db"}, {"name": "PGUSER", "value": "crm_app"}, {"name": "PGPASSWORD", "valueFrom": {"secretKeyRef": {"name": "crm-db", "key": "password"}}}]);
+    w.deploy(deploy("api", spec(merge(container("api", "a:1"), json!({ "env": env })))).pods(Pods::Crash(1, "Error", 2)));
+    w.log("api-h0-p0", "api", "startup failed, giving up");
+    w.log("db-0", "db", "2026-09-10 07:59:20 UTC [88] FATAL:  password authentication failed for user \"crm_app\"");
+    let a = w.diagnose("Deployment/crm/api").await;
+    assert_eq!((a.candidates[0].category.as_str(), a.candidates[0].object.to_string().as_str()), ("bad_credentials", "Secret/crm/crm-db"), "{a:#?}");
+}
+
+#[tokio::test]
+async fn a_run_that_is_gone_is_judged_by_its_cron_job() {
+    let mut w = World::new("crm");
+    let cron = json!([{"apiVersion": "batch/v1", "kind": "CronJob", "name": "rollup", "uid": "CronJob-rollup", "controller": true}]);
+    w.object(
+        "batch/v1",
+        "CronJob",
+        "rollup",
+        json!({"spec": {"schedule": "0 * * * *", "jobTemplate": {"spec": {"template": {"spec": app("rollup")}}}}}),
+    );
+    w.object("batch/v1", "Job", "rollup-29400060", json!({"metadata": {"creationTimestamp": ago(9), "ownerReferences": cron}, "spec": {"template": {"spec": app("rollup")}}, "status": {"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]}}));
+    let a = w.diagnose("Job/crm/rollup-29400000").await;
+    assert_eq!(a.candidates[0].category.as_str(), "no_fault", "{a:#?}");
 }

@@ -47,6 +47,7 @@ pub(super) async fn collect(ctx: &CallContext, read: &dyn ClusterRead, namespace
     collector.cluster_scoped(namespace).await?;
     collector.backends().await?;
     collector.foreign_owners().await?;
+    collector.writers().await;
     let events = collector.events(namespace).await?;
     let logs = logs::collect(ctx, read, &collector.objects, options).await?;
     let metrics = collector.metrics(options).await?;
@@ -62,7 +63,44 @@ fn order(object: &Object) -> (&str, &str, Option<&str>, &str) {
     (object.kind(), object.group(), object.namespace(), object.name())
 }
 
+/// Kinds of which it matters who wrote what.
+const WRITTEN: &[&str] = &[
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "CronJob",
+    "ConfigMap",
+    "Secret",
+    "Service",
+    "NetworkPolicy",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "ResourceQuota",
+    "Ingress",
+    "Node",
+];
+
+/// Objects that are read once more for it.
+const MOST_WRITTEN: usize = 500;
+
 impl Collector<'_> {
+    /// Lists leave out who wrote which field: objects of which it matters are read one by one. Without it a recording is as good as a list.
+    async fn writers(&mut self) {
+        let wanted = |o: &Object| WRITTEN.contains(&o.kind()) && o.at("/metadata/managedFields").is_none();
+        let which: Vec<usize> = (0..self.objects.len()).filter(|i| wanted(&self.objects[*i])).take(MOST_WRITTEN).collect();
+        for chunk in which.chunks(16) {
+            let reads = chunk.iter().map(|i| self.read.get(self.ctx.clone(), ObjectRef { uid: None, ..self.objects[*i].reference() }));
+            let found = futures::future::join_all(reads).await;
+            for (i, whole) in chunk.iter().zip(found) {
+                if let Ok(Some(whole)) = whole
+                    && whole.uid() == self.objects[*i].uid()
+                {
+                    self.objects[*i] = whole;
+                }
+            }
+        }
+    }
+
     /// The objects of a kind; none, with a note, if they cannot be had.
     async fn list(&mut self, group: &str, kind: &str, namespace: Option<&str>) -> Result<Vec<Object>> {
         let query = ListQuery { group: group.to_owned(), ..ListQuery::of(kind, namespace) };

@@ -9,7 +9,13 @@ use std::{
 use kubernaut_core::{Error, ErrorKind, Result, model::Object, port::MetricSeries};
 use serde_json::{Value, json};
 
-use super::{RecordOptions, RecordSummary, collect::Collected, logs::Log, yaml};
+use super::{
+    RecordOptions, RecordSummary,
+    collect::Collected,
+    logs::Log,
+    veil::{Veil, shorten_managers},
+    yaml,
+};
 use crate::secrets;
 
 /// What the format is called in `bundle.yaml`.
@@ -35,11 +41,12 @@ pub(super) fn write(dir: &Path, namespace: &str, options: &RecordOptions, collec
         put(dir, "alert.json", alert)?;
     }
     let objects = by_kind(&collected.objects);
+    let mut veil = Veil::default();
     for (kind, group) in &objects {
-        put(dir, &format!("objects/{}.yaml", kind.to_lowercase()), documents(group).as_bytes())?;
+        put(dir, &format!("objects/{}.yaml", kind.to_lowercase()), documents(group, &mut veil).as_bytes())?;
     }
     if !collected.events.is_empty() {
-        put(dir, "events.yaml", documents(&collected.events.iter().collect::<Vec<_>>()).as_bytes())?;
+        put(dir, "events.yaml", documents(&collected.events.iter().collect::<Vec<_>>(), &mut veil).as_bytes())?;
     }
     let logs = collected.logs.iter().filter(|log| is_file_name(&log.namespace) && is_file_name(&log.pod) && is_file_name(&log.container));
     let mut log_count = 0;
@@ -75,14 +82,13 @@ fn by_kind(objects: &[Object]) -> BTreeMap<&str, Vec<&Object>> {
 }
 
 /// One YAML document an object.
-fn documents(objects: &[&Object]) -> String {
+fn documents(objects: &[&Object], veil: &mut Veil) -> String {
     let mut text = String::new();
     for object in objects {
         let mut value = object.value().clone();
         secrets::blank(&mut value);
-        if let Some(metadata) = value["metadata"].as_object_mut() {
-            metadata.remove("managedFields");
-        }
+        veil.cover(&mut value);
+        shorten_managers(&mut value);
         if !text.is_empty() {
             text.push_str("---\n");
         }

@@ -1,12 +1,13 @@
 //! Records a namespace of a cluster as a bundle.
 //!
-//! Values of Secrets are left out. Everything else is recorded as it is: literal values in pod templates and ConfigMaps and lines of logs
-//! too, so look at a bundle before it leaves the house.
+//! Values of Secrets are left out, and literal values in pod templates that look like credentials are replaced by marks. Everything else is
+//! recorded as it is: ConfigMaps and lines of logs too, so look at a bundle before it leaves the house.
 
 mod collect;
 mod files;
 mod logs;
 mod relevant;
+mod veil;
 mod yaml;
 
 use std::{

@@ -139,14 +139,45 @@ fn round(confidence: f64) -> f64 {
     (confidence * 1000.0).round() / 1000.0
 }
 
+/// An alternative from which on the answer says what would tell it from the first.
+const CLOSE: f64 = 0.1;
+
 /// What would tell the first candidates apart.
 pub(crate) fn questions(candidates: &[Candidate]) -> Vec<Question> {
-    let unsure = candidates.first().is_some_and(|c| c.confidence < 0.8);
+    let unsure = candidates.first().is_some_and(|c| c.confidence < 0.8) || candidates.get(1).is_some_and(|c| c.confidence >= CLOSE);
     if !unsure {
         return Vec::new();
     }
-    let ask = |c: &Candidate| Question { text: format!("is it {}: {}?", c.category, c.summary), object: Some(c.object.clone()) };
+    let ask =
+        |c: &Candidate| Question { text: format!("is it {} at {}? {}", c.category, c.object, check(c.category)), object: Some(c.object.clone()) };
     candidates.iter().take(3).map(ask).collect()
+}
+
+/// What a person would look at to confirm a category, or to rule it out.
+fn check(category: Category) -> &'static str {
+    use Category as C;
+    match category {
+        C::BadReleaseCommand | C::BadReleaseEnv | C::BadReleaseConfig => {
+            "then the trouble began with the last change of the template, and pods of the revision before are well"
+        }
+        C::ConfigError | C::MissingConfigmap | C::MissingSecret => "then its content changed just before, and pods that started earlier still run",
+        C::BadCredentials => "then the same login is refused by hand as well",
+        C::DependencyFailure | C::ScaledToZero => "then others that use it fail too, and it went down first",
+        C::NetworkPolicyBlock => "then the connection works from a pod that the policy does not select",
+        C::ServiceMissing | C::ServiceSelectorMismatch | C::ServicePortMismatch => {
+            "then a pod behind it answers at its own address, and the Service does not"
+        }
+        C::OomLimitTooLow => "then its memory levels out once it has more",
+        C::MemoryLeak => "then its memory grows however much it has",
+        C::CpuThrottling => "then it answers in time while it is not throttled",
+        C::LivenessProbeMisconfig | C::ReadinessProbeMisconfig => "then it answers the same request by hand",
+        C::NodeNotReady | C::EphemeralStorageHog | C::ClusterComponentDown => "then other pods of the node are hit as well",
+        C::VolumeUnavailable | C::PvcFull | C::PvcFilling | C::PvcStorageclassMissing => "then events of the claim say the same",
+        C::RbacDenied => "then the same request is refused when it is made in the account's name",
+        C::NoFault => "then nothing new appears in events and logs within the next minutes",
+        C::ApplicationError => "then the log of the last run names the reason",
+        _ => "the evidence says what to look at",
+    }
 }
 
 #[cfg(test)]

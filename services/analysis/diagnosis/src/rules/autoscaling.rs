@@ -39,10 +39,19 @@ fn no_target(facts: &Facts, hpa: &Object) -> Option<Finding> {
         return None;
     }
     Some(
-        Finding::new(Category::ResourceNotReady, &reference, if failed.is_some() { 0.92 } else { 0.85 }, format!("it scales {kind} {name}, which does not exist"))
-            .because(&reference, EvidenceSource::Spec, format!("scaleTargetRef {kind}/{name}"))
-            .because_some(&reference, EvidenceSource::Status, failed.map(|(r, m)| format!("AbleToScale=False {r}: {m}")))
-            .propose(propose::escalate(&reference, "the autoscaler has nothing to scale", vec![format!("correct its target, or bring {kind} {name} back")])),
+        Finding::new(
+            Category::ResourceNotReady,
+            &reference,
+            if failed.is_some() { 0.92 } else { 0.85 },
+            format!("it scales {kind} {name}, which does not exist"),
+        )
+        .because(&reference, EvidenceSource::Spec, format!("scaleTargetRef {kind}/{name}"))
+        .because_some(&reference, EvidenceSource::Status, failed.map(|(r, m)| format!("AbleToScale=False {r}: {m}")))
+        .propose(propose::escalate(
+            &reference,
+            "the autoscaler has nothing to scale",
+            vec![format!("correct its target, or bring {kind} {name} back")],
+        )),
     )
 }
 

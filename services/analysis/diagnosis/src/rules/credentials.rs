@@ -6,10 +6,11 @@ use serde_json::json;
 use super::{Case, rollout};
 use crate::{
     facts::{
+        deps,
         log::{Hit, Signature},
         managed,
         refs::{self, Reference},
-        text,
+        service, text,
     },
     graph::{Finding, Report},
     propose,
@@ -18,7 +19,8 @@ use crate::{
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     let hits = case.all_hits();
     let refused = hits.iter().filter(|(_, h)| h.sign.kind == Signature::AuthFailed).min_by_key(|(_, h)| h.from_end);
-    let Some((object, hit)) = refused else { return };
+    let told = refused.map(|(o, h)| (*o, *h)).or_else(|| refused_by_peer(case));
+    let Some((object, hit)) = told else { return };
     // A healthy workload that refuses others' logins (a database) is not the one with the wrong password.
     if !case.is_target && case.failing.is_empty() && hit.hosts.is_empty() {
         return;
@@ -64,6 +66,29 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
                 .done(),
         ),
     );
+}
+
+/// The peer's log says that it refuses a user whom this workload's settings name; its own log does not say why it fails.
+fn refused_by_peer<'a>(case: &Case<'a>) -> Option<(&'a Object, &'a Hit)> {
+    let own = case.failing.first()?;
+    let names: Vec<String> =
+        deps::settings(case.facts, &case.workload).into_iter().map(|s| s.text.trim().to_owned()).filter(|t| t.len() > 2).collect();
+    let address = own.str_at("/status/podIP").unwrap_or("none");
+    let about_us = |h: &&Hit| {
+        let user =
+            text::quoted(&h.line).iter().any(|q| names.iter().any(|n| n == q || n.contains(&format!("//{q}:")) || n.contains(&format!("//{q}@"))));
+        h.sign.kind == Signature::AuthFailed && (user || h.line.contains(address))
+    };
+    deps::dependencies(case.facts, &case.workload).iter().find_map(|dependency| {
+        let service = case.facts.store.find(dependency.service()?)?;
+        let behind = service::workloads(case.facts, service);
+        let pods: Vec<&Object> = behind.iter().flat_map(|w| w.pods.iter().copied()).collect();
+        let hit = pods.iter().find_map(|p| {
+            let mut logs = case.facts.logs.of_pod(p.namespace().unwrap_or_default(), p.name());
+            logs.find_map(|(_, l)| l.recent(case.facts.now, 900).find(about_us))
+        })?;
+        Some((*own, hit))
+    })
 }
 
 /// The login is refused and no Secret holds it: it stands in the template, or nowhere.

@@ -28,20 +28,33 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
 /// A CronJob that starts no runs.
 fn cron(case: &Case<'_>, report: &mut Report) {
     let (reference, object) = (case.reference(), case.workload.object);
-    let event = case.facts.events_of(&reference).filter(|e| e.kind == "Warning" && matches!(e.reason.as_str(), "FailedNeedsStart" | "TooManyMissedTimes" | "UnparseableSchedule" | "InvalidSchedule" | "FailedCreate")).last();
+    let event = case
+        .facts
+        .events_of(&reference)
+        .filter(|e| {
+            e.kind == "Warning"
+                && matches!(e.reason.as_str(), "FailedNeedsStart" | "TooManyMissedTimes" | "UnparseableSchedule" | "InvalidSchedule" | "FailedCreate")
+        })
+        .last();
     if let Some(event) = event.filter(|e| case.facts.is_recent(e, 86_400) && e.reason != "FailedCreate") {
         report.find(
             Finding::new(Category::BadReleaseConfig, &reference, 0.86, "the CronJob cannot start its runs")
                 .because(&reference, EvidenceSource::Event, format!("{}: {}", event.reason, event.message))
                 .because(&reference, EvidenceSource::Spec, format!("schedule {}", object.str_at("/spec/schedule").unwrap_or_default()))
-                .propose(propose::escalate(&reference, "schedule and deadline of the CronJob have to be looked at", vec!["correct schedule, time zone or startingDeadlineSeconds".to_owned()])),
+                .propose(propose::escalate(
+                    &reference,
+                    "schedule and deadline of the CronJob have to be looked at",
+                    vec!["correct schedule, time zone or startingDeadlineSeconds".to_owned()],
+                )),
         );
         return;
     }
     if object.bool_at("/spec/suspend") == Some(true) && case.is_target {
-        report.find(
-            Finding::new(Category::NoFault, &reference, 0.82, "the CronJob is suspended, so it starts no runs").because(&reference, EvidenceSource::Spec, "spec.suspend is true"),
-        );
+        report.find(Finding::new(Category::NoFault, &reference, 0.82, "the CronJob is suspended, so it starts no runs").because(
+            &reference,
+            EvidenceSource::Spec,
+            "spec.suspend is true",
+        ));
     }
 }
 

@@ -137,12 +137,13 @@ impl<'a> Case<'a> {
 /// The object that rules look at for a reference: the workload for its pods and revisions, else the object itself.
 pub(crate) fn subject(facts: &Facts, reference: &ObjectRef) -> ObjectRef {
     let plain = ObjectRef { uid: None, ..reference.clone() };
-    let is_part = matches!(reference.kind.as_str(), "Pod" | "ReplicaSet");
+    let is_part = matches!(reference.kind.as_str(), "Pod" | "ReplicaSet" | "Job");
     if !is_part {
         return plain;
     }
     match facts.store.get(&reference.kind, reference.namespace.as_deref(), &reference.name) {
-        Some(object) => ObjectRef { uid: None, ..workload::owner_of(facts, object) },
+        Some(object) if object.kind() != "Job" => ObjectRef { uid: None, ..workload::owner_of(facts, object) },
+        Some(_) => plain,
         None => focus(facts, reference).into_iter().next().map_or(plain, |o| ObjectRef { uid: None, ..o }),
     }
 }

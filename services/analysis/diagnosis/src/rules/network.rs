@@ -148,9 +148,11 @@ fn dns_policy(case: &Case<'_>) -> Option<Finding> {
     let reference = case.reference();
     let finding = Finding::new(Category::BadReleaseConfig, &reference, 0.9, format!("dnsPolicy {policy} keeps names of Services from its pods"))
         .because(&reference, EvidenceSource::Spec, format!("dnsPolicy {policy}, hostNetwork {on_host}"));
-    let brought = case.rollout().and_then(|r| Some((r, r.changes.iter().find(|c| matches!(c.path.as_str(), "dnsPolicy" | "dnsConfig" | "hostNetwork"))?)));
+    let brought =
+        case.rollout().and_then(|r| Some((r, r.changes.iter().find(|c| matches!(c.path.as_str(), "dnsPolicy" | "dnsConfig" | "hostNetwork"))?)));
     if let Some((rollout, change)) = brought.filter(|(r, _)| r.proven.is_some()) {
-        let finding = Finding { confidence: 0.95, ..finding }.because(&reference, EvidenceSource::Revision, super::rollout::describe(rollout, change));
+        let finding =
+            Finding { confidence: 0.95, ..finding }.because(&reference, EvidenceSource::Revision, super::rollout::describe(rollout, change));
         return Some(super::rollout::with_undo(case, rollout, &[change], finding));
     }
     Some(finding.propose(propose::escalate(

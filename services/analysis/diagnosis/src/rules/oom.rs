@@ -27,7 +27,7 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     let killed = case
         .failing_containers()
         .filter(|(_, c)| !c.init)
-        .find(|(_, c)| c.last_end().is_some_and(|t| t.is_oom()) && (c.is_crashing(case.facts.now) || !c.ready()));
+        .find(|(o, c)| (c.last_end().is_some_and(|t| t.is_oom()) || killed_at_limit(case, o, c)) && (c.is_crashing(case.facts.now) || !c.ready()));
     let recent = || {
         let fresh = |c: &Container<'_>| c.last_end().is_some_and(|t| t.is_oom() && t.finished.is_some_and(|f| case.facts.age_s(f) < 1_800));
         case.workload.live_pods().flat_map(|p| crate::facts::pod::containers(p).into_iter().map(move |c| (p, c))).find(|(_, c)| fresh(c))
@@ -37,6 +37,16 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
         None if case.is_target => report.findings.extend(growing(case)),
         None => {}
     }
+}
+
+/// Killed without a word on memory, while it used all that it may: the kernel ended a child, or the runtime lost the reason.
+fn killed_at_limit(case: &Case<'_>, object: &Object, container: &Container<'_>) -> bool {
+    let by_probe = || case.facts.events_of(&object.reference()).any(|e| e.reason == "Killing" && e.message.contains("probe"));
+    let at_limit = || {
+        let limit = container.resource("limits", "memory")?;
+        Some(memory_trend(case, object, container)?.peak >= 0.93 * limit)
+    };
+    container.last_end().is_some_and(|t| t.exit_code == 137) && !by_probe() && at_limit() == Some(true)
 }
 
 /// Not killed yet, but memory rises steadily towards the limit.
@@ -102,7 +112,12 @@ fn killed(case: &Case<'_>, finding: Finding, object: &Object, container: &Contai
         .because(
             &object.reference(),
             EvidenceSource::Status,
-            format!("container {} OOMKilled (exit code 137){ran}, {} restarts", container.name, container.restarts()),
+            format!(
+                "container {} killed for memory (exit code 137, {}){ran}, {} restarts",
+                container.name,
+                container.last_end().map_or("", |t| t.reason),
+                container.restarts()
+            ),
         )
         .because(&case.reference(), EvidenceSource::Spec, format!("container {} memory limit {limit}", container.name));
     let node = object.str_at("/spec/nodeName").and_then(|n| case.facts.store.get("Node", None, n));

@@ -62,7 +62,11 @@ pub(super) fn examine_ingress(facts: &Facts, subject: &ObjectRef, report: &mut R
         report.find(
             Finding::new(Category::ResourceNotReady, subject, 0.88, format!("the Ingress names class {class}, which does not exist"))
                 .because(subject, EvidenceSource::Spec, format!("ingressClassName {class}"))
-                .propose(propose::escalate(subject, "no controller serves the Ingress", vec![format!("set a class that exists, or install {class}")])),
+                .propose(propose::escalate(
+                    subject,
+                    "no controller serves the Ingress",
+                    vec![format!("set a class that exists, or install {class}")],
+                )),
         );
     }
     for (name, port) in ingress_ports(ingress) {
@@ -76,7 +80,11 @@ pub(super) fn examine_ingress(facts: &Facts, subject: &ObjectRef, report: &mut R
                 Finding::new(Category::ServicePortMismatch, subject, 0.9, format!("the Ingress sends to port {port} of {backend}, which has {have}"))
                     .because(subject, EvidenceSource::Spec, format!("backend {} port {port}", backend.name))
                     .because(&backend, EvidenceSource::Spec, format!("ports {have}"))
-                    .propose(propose::escalate(subject, "the port of the backend has to be corrected", vec![format!("let {subject} send to a port of {backend}")])),
+                    .propose(propose::escalate(
+                        subject,
+                        "the port of the backend has to be corrected",
+                        vec![format!("let {subject} send to a port of {backend}")],
+                    )),
             );
         }
     }
@@ -95,7 +103,11 @@ fn no_address(facts: &Facts, object: &Object) -> Option<Finding> {
     Some(
         Finding::new(Category::ResourceNotReady, &reference, 0.86, "the Service gets no load balancer")
             .because(&reference, EvidenceSource::Event, format!("{}: {}", event.reason, event.message))
-            .propose(propose::escalate(&reference, "the provider of load balancers refuses", vec!["look at what the event says: quota, subnet, address or rights".to_owned()])),
+            .propose(propose::escalate(
+                &reference,
+                "the provider of load balancers refuses",
+                vec!["look at what the event says: quota, subnet, address or rights".to_owned()],
+            )),
     )
 }
 

@@ -64,12 +64,17 @@ fn behind_service(facts: &Facts, object: &Object) -> Vec<ObjectRef> {
     found
 }
 
-/// The workload of a pod that is gone, by the hash in its name.
+/// The workload of a pod, or of a run, that is gone, by its name.
 pub(crate) fn former_owner(facts: &Facts, target: &ObjectRef) -> Option<ObjectRef> {
+    let namespace = target.namespace.as_deref();
+    if target.kind == "Job" {
+        let (name, run) = target.name.rsplit_once('-')?;
+        let counted = run.bytes().all(|b| b.is_ascii_digit());
+        return facts.store.get("CronJob", namespace, name).filter(|_| counted).map(Object::reference);
+    }
     if target.kind != "Pod" {
         return None;
     }
-    let namespace = target.namespace.as_deref();
     let (without_suffix, _) = target.name.rsplit_once('-')?;
     let owner = |kind: &str, name: &str| facts.store.get(kind, namespace, name).map(|o| workload::owner_of(facts, o));
     let by_hash = without_suffix.rsplit_once('-').and_then(|(name, _)| owner("Deployment", name));
