@@ -188,7 +188,8 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// 4. `firing` counts distinct alerts (source fingerprint, else labels) whose last word is firing; when it falls to zero
     ///    `alert_resolved_at` is set, when it rises it is cleared.
     /// 5. Each `Created` writes an `incident.received` event and audit row.
-    /// 6. An alert whose id is stored already is `Rejected` and not counted; the others of the request are taken in.
+    /// 6. An incident is woken when more changes than how often an alert was repeated: what fires, its end, its severity.
+    /// 7. An alert whose id is stored already is `Rejected` and not counted; the others of the request are taken in.
     ///
     /// # Errors
     /// `Overloaded` if the bounded queue is full; `Unavailable`.
@@ -239,6 +240,17 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// # Errors
     /// `StaleEpoch`, `NotFound`.
     async fn rekey(&self, ctx: CallContext, id: IncidentId, epoch: u64, owner: ObjectRef, fingerprint: String) -> Result<Option<IncidentId>>;
+
+    /// Moves alerts and counts of incidents into another open one, of the same tenant; each ends `cancelled`, as after [`Ledger::rekey`]. Answers
+    /// those that were moved.
+    ///
+    /// Rules: one that has ended, has a run or is `into` itself stays as it is, without an error. A worker that holds one finds its lease gone.
+    ///
+    /// # Errors
+    /// `NotFound` if `into` does not exist, `Conflict` if it has ended; `Unsupported` where the implementation cannot.
+    async fn absorb(&self, _ctx: CallContext, _into: IncidentId, _from: Vec<IncidentId>) -> Result<Vec<IncidentId>> {
+        Err(crate::Error::unsupported("ledger.absorb", "this ledger cannot move incidents into one"))
+    }
 
     /// Wakes an incident now, whatever its wake time.
     ///

@@ -29,6 +29,8 @@ pub struct GatewayConfig {
     pub sources: BTreeMap<String, SourceConfig>,
     /// How targets and owners are found.
     pub target: TargetConfig,
+    /// Where many alerts at once have one cause, they become one incident. Default none: each owner has an incident of its own.
+    pub storms: Vec<StormConfig>,
 }
 
 impl Default for GatewayConfig {
@@ -44,6 +46,7 @@ impl Default for GatewayConfig {
                 ("native".to_owned(), SourceConfig { kind: SourceKind::Native, ..SourceConfig::default() }),
             ]),
             target: TargetConfig::default(),
+            storms: Vec::new(),
         }
     }
 }
@@ -63,6 +66,11 @@ impl GatewayConfig {
         }
         if self.target.lookup_concurrency == 0 {
             return bad("target.lookup_concurrency".into(), "the concurrency must be above 0");
+        }
+        for (at, storm) in self.storms.iter().enumerate() {
+            if storm.owners < 2 || storm.window_s == 0 {
+                return bad(format!("storms[{at}]"), "a storm needs at least 2 owners and a window above 0 seconds");
+            }
         }
         for (name, source) in &self.sources {
             let empty = |secret: &Option<SecretString>| secret.as_ref().is_some_and(|s| s.expose_secret().is_empty());
@@ -104,6 +112,41 @@ pub struct SourceConfig {
 
 fn hidden<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(|_| "***").serialize(serializer)
+}
+
+/// When alerts of many owners are taken for one storm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StormConfig {
+    /// Names of alerts that count together (`*` matches anything). Default all.
+    pub alerts: Vec<String>,
+    /// What the owners have in common. Default `namespace`.
+    pub by: StormScope,
+    /// Whether alerts of different names are different storms. Default true.
+    pub per_alert: bool,
+    /// From so many distinct owners within the window on it is a storm. Default 20.
+    pub owners: usize,
+    /// The window in seconds. Default 60.
+    pub window_s: u64,
+}
+
+impl Default for StormConfig {
+    fn default() -> Self {
+        Self { alerts: vec!["*".to_owned()], by: StormScope::default(), per_alert: true, owners: 20, window_s: 60 }
+    }
+}
+
+/// What the owners of a storm have in common; it becomes the storm's target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StormScope {
+    /// The namespace.
+    #[default]
+    Namespace,
+    /// The node, by the alert's label `node`.
+    Node,
+    /// Nothing but the cluster.
+    Cluster,
 }
 
 /// How targets and owners are found.

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::{
     GatewayConfig, NativeBatch, SourceConfig, SourceKind, assemble, body, measure, signature,
     sources::{self, Batch},
+    storm::{Member, Storms},
     target::Targets,
 };
 
@@ -49,6 +50,7 @@ pub struct Gateway {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     targets: Targets,
+    storms: Option<Storms>,
     config: GatewayConfig,
 }
 
@@ -56,7 +58,8 @@ impl Gateway {
     /// A gateway that commits to `ledger` and finds targets in `cluster`. Check the configuration with [`GatewayConfig::validate`] before.
     pub fn new(ledger: Arc<dyn Ledger>, cluster: Arc<dyn ClusterRead>, clock: Arc<dyn Clock>, config: GatewayConfig) -> Self {
         let targets = Targets::new(cluster, &config.target);
-        Self { ledger, clock, targets, config }
+        let storms = (!config.storms.is_empty()).then(|| Storms::new(ledger.clone(), &config.storms));
+        Self { ledger, clock, targets, storms, config }
     }
 
     /// The configuration.
@@ -165,7 +168,18 @@ impl Gateway {
         Ok(Received::of(results.collect::<Result<_>>()?))
     }
 
-    async fn intake(&self, ctx: CallContext, alerts: Vec<Alert>) -> Result<Vec<IntakeResult>> {
+    async fn intake(&self, ctx: CallContext, mut alerts: Vec<Alert>) -> Result<Vec<IntakeResult>> {
+        let Some(storms) = &self.storms else { return self.take_in(ctx, alerts).await };
+        let mut members: Vec<Option<Member>> = Vec::with_capacity(alerts.len());
+        for alert in &mut alerts {
+            members.push(storms.join(&ctx, alert).await);
+        }
+        let results = self.take_in(ctx.clone(), alerts).await?;
+        storms.learn(&ctx, &members, &results).await;
+        Ok(results)
+    }
+
+    async fn take_in(&self, ctx: CallContext, alerts: Vec<Alert>) -> Result<Vec<IntakeResult>> {
         let policy = IntakePolicy {
             quiet_after_no_action: Duration::from_secs(self.config.quiet_after_no_action_s),
             quiet_after_handover: Duration::from_secs(self.config.quiet_after_handover_s),

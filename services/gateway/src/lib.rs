@@ -7,6 +7,13 @@
 //! - [`Gateway::submit`]: the same for a host that has alerts as values ([`NativeAlert`]).
 //! - [`read_limited`], [`check_content_type`]: the checks that come before the body is there.
 //!
+//! # Storms
+//!
+//! Where [`GatewayConfig::storms`] says so, alerts of many owners that have a namespace or a node in common become one incident about that
+//! namespace or node: from the moment on in which the number of owners is reached, and what was opened for them before is moved there
+//! ([`Ledger::absorb`](kubernaut_core::port::Ledger::absorb)). Every alert is kept with its labels, and what it was about stands in its annotation
+//! `kubernaut.ai/target`.
+//!
 //! # Status of a request
 //!
 //! | status | when |
@@ -27,10 +34,11 @@ mod measure;
 mod reader;
 mod signature;
 mod sources;
+mod storm;
 mod target;
 
 pub use body::{check_content_type, read_limited};
-pub use config::{GatewayConfig, SourceConfig, SourceKind, TargetConfig};
+pub use config::{GatewayConfig, SourceConfig, SourceKind, StormConfig, StormScope, TargetConfig};
 pub use gateway::{Gateway, Received};
 pub use kubernaut_core::model::FingerprintStrategy;
 pub use reader::AlertReader;

@@ -125,6 +125,8 @@ async fn an_incident_sleeps_until_its_time_or_a_wake_up(b: &Bench) {
     sleep(1000).await;
     assert_eq!(claim(b, "w").await, None, "one wake-up, one claim");
     b.take(b.alert("a", "web-1")).await;
+    assert_eq!(claim(b, "w").await, None, "a repetition gives a worker nothing to do");
+    b.take(b.alert("a", "web-2")).await;
     sleep(1000).await;
     b.take(b.resolved("a", "web-1")).await;
     sleep(1000).await;

@@ -1,9 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Bench, ctx};
+use super::{Bench, advance, ctx};
 use crate::{
     ErrorKind,
-    model::{Alert, IncidentId, IntakeOutcome, ObjectRef, Phase, Severity},
+    model::{Alert, Incident, IncidentId, IntakeOutcome, ObjectRef, Phase, Severity},
     port::{Ledger, ManualClock},
 };
 
@@ -11,6 +11,39 @@ pub(super) async fn rules(make: &impl AsyncFn(ManualClock) -> Arc<dyn Ledger>) {
     a_new_fingerprint_takes_the_place_of_the_old(&Bench::new(make).await).await;
     an_incident_of_a_known_fingerprint_merges_there(&Bench::new(make).await).await;
     an_ended_incident_does_not_take_a_merge(&Bench::new(make).await).await;
+    incidents_are_absorbed_unless_something_was_begun(&Bench::new(make).await).await;
+}
+
+async fn incidents_are_absorbed_unless_something_was_begun(b: &Bench) {
+    let first = b.open("a").await;
+    let lease = b.ledger.claim(ctx(), "w".into(), Duration::from_secs(30)).await.unwrap().unwrap();
+    b.take(b.alert("b", "web-2")).await;
+    let second = b.take(b.alert("b", "web-3")).await.incident_id.unwrap();
+    let begun = b.open("c").await;
+    let run = b.new_run(begun);
+    b.ledger.create_run(ctx(), run).await.unwrap();
+    let (third, epoch) = loop {
+        let lease = b.ledger.claim(ctx(), "w".into(), Duration::from_secs(30)).await.unwrap().unwrap();
+        if lease.incident.id == begun {
+            break (lease.incident, lease.epoch);
+        }
+    };
+    let acting = Incident { phase: Phase::Executing, ..third };
+    b.ledger.advance(ctx(), advance(acting, epoch)).await.unwrap();
+    let into = b.open("storm").await;
+    let nobody = IncidentId::new(b.now());
+    let mut moved = b.ledger.absorb(ctx(), into, vec![first, second, begun, into, nobody]).await.unwrap();
+    let mut unbegun = [first, second];
+    moved.sort_unstable();
+    unbegun.sort_unstable();
+    assert_eq!(moved, unbegun, "what has begun, what is not there and the incident itself stay");
+    let storm = b.incident(into).await;
+    assert_eq!((storm.occurrences, b.ledger.alerts(ctx(), into).await.unwrap().len()), (4, 4), "nothing is dropped");
+    assert_eq!((b.incident(first).await.phase, b.incident(begun).await.phase), (Phase::Cancelled, Phase::Executing));
+    let late = b.ledger.advance(ctx(), advance(lease.incident, lease.epoch)).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::StaleEpoch, "a worker that held one finds its lease gone");
+    assert_eq!(b.ledger.absorb(ctx(), first, vec![into]).await.unwrap_err().kind(), ErrorKind::Conflict, "one that has ended takes none");
+    assert_eq!(b.ledger.absorb(ctx(), nobody, vec![into]).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 fn owner() -> ObjectRef {

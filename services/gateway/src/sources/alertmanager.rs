@@ -41,6 +41,24 @@ fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A body as a whole, without regard to what is wrong where.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireBatch {
+    alerts: Vec<WireAlert>,
+    #[serde(default)]
+    truncated_alerts: Value,
+}
+
+/// Reads a body of which nothing is wrong, in one go; `None` for any other, which [`parse`] then reads piece by piece.
+pub(super) fn parse_sound(body: &[u8]) -> Option<Batch> {
+    // What is passed over is not looked at, so that all of it is text is asked before.
+    let batch: WireBatch = serde_json::from_str(std::str::from_utf8(body).ok()?).ok()?;
+    let alerts = batch.alerts.into_iter().enumerate().map(|(index, alert)| incoming(index, alert)).collect();
+    Some(Batch { alerts, truncated: batch.truncated_alerts.as_u64().unwrap_or_default() })
+}
+
+/// Reads any body, and tells for each alert what is wrong with it.
 pub(super) fn parse(mut body: Value) -> Result<Batch> {
     let alerts = take_alerts(&mut body)?;
     let alerts = alerts.into_iter().enumerate().map(|(index, value)| json_path::read_alert(index, value).and_then(|alert| incoming(index, alert)));
@@ -95,6 +113,18 @@ mod tests {
         assert_eq!((read.starts_at, read.ends_at), (Some("2026-06-04T12:54:30.5Z".parse().unwrap()), None));
         assert_eq!((read.annotations["summary"].as_str(), read.source_fingerprint.as_deref()), ("s", Some("ff82")));
         assert_eq!(read.generator_url.as_deref(), Some("http://p/graph"));
+    }
+
+    #[test]
+    fn a_sound_body_reads_the_same_in_one_go() {
+        let mut resolved = alert();
+        resolved["status"] = json!("resolved");
+        resolved["labels"] = json!({"severity": "page"});
+        let body = json!({"version": "4", "truncatedAlerts": 3, "alerts": [alert(), resolved], "later": {"a": [1]}});
+        assert_eq!(parse_sound(body.to_string().as_bytes()), Some(parse(body).unwrap()));
+        for unsound in [json!({"alerts": [alert(), 5]}), json!({"alerts": {}}), json!([])] {
+            assert_eq!(parse_sound(unsound.to_string().as_bytes()), None);
+        }
     }
 
     #[test]

@@ -52,6 +52,11 @@ pub(crate) struct Batch {
 /// # Errors
 /// `InvalidInput` with the JSON path if the body as a whole is not of that format.
 pub(crate) fn parse(kind: SourceKind, body: &[u8]) -> Result<Batch> {
+    if kind == SourceKind::Alertmanager
+        && let Some(batch) = alertmanager::parse_sound(body)
+    {
+        return Ok(batch);
+    }
     let value: Value = serde_json::from_slice(body).map_err(|e| {
         Error::invalid(OPERATION, "the body is not JSON").with("path", "$").with("line", e.line()).with("column", e.column()).source(e)
     })?;

@@ -56,7 +56,7 @@ impl Targets {
             lookup: Lookup::new(cluster, config.lookup_concurrency),
             owners: Owners::new(config),
             resolved: Cache::builder().max_capacity(config.cache_entries).time_to_live(ttl_of(config.cache_ttl_s)).build(),
-            exporters: config.exporters.clone(),
+            exporters: config.exporters.iter().map(|pattern| pattern.to_ascii_lowercase()).collect(),
         }
     }
 

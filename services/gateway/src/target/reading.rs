@@ -1,6 +1,9 @@
 //! What the labels of an alert say: which objects it may be about, and who scraped the metric.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 use kubernaut_core::{
     glob,
@@ -81,9 +84,13 @@ const WEAK: &[&str] = &["ConfigMap", "Secret", "StorageClass"];
 const NAMESPACE: &[&str] = &["exported_namespace", "namespace", "kubernetes_namespace", "kube_namespace", "k8s_namespace_name", "k8s.namespace.name"];
 
 impl Reading {
+    /// `exporters` are patterns in lower case.
     pub(super) fn of(labels: &BTreeMap<String, String>, alert_name: &str, exporters: &[String]) -> Self {
         let labels = Labels(labels);
-        let exporter = |name: Option<&str>| name.is_some_and(|name| exporters.iter().any(|pattern| glob::matches_ignoring_case(pattern, name)));
+        let exporter = |name: Option<&str>| {
+            let lower = name.map(str::to_ascii_lowercase);
+            lower.is_some_and(|name| exporters.iter().any(|pattern| glob::matches(pattern, &name)))
+        };
         let text = |key: &str| labels.0.get(key).filter(|value| !value.is_empty()).cloned();
         let (job, service, container) = (text("job"), text("service"), text("container"));
         let namespace = NAMESPACE.iter().find_map(|key| labels.name(key)).map(str::to_owned);
@@ -142,6 +149,26 @@ fn addresses(pod: &Object) -> Vec<&str> {
     all
 }
 
+/// The label names in use for each kind that is looked for, in the order in which they are tried; made once, for every alert is read by them.
+static USUAL: LazyLock<HashMap<&'static str, Vec<String>>> = LazyLock::new(|| {
+    let kinds = SPECIFIC.iter().map(|(kind, _)| *kind).chain(WEAK.iter().copied()).chain(["Node", "Pod"]);
+    kinds.map(|kind| (kind, usual_labels(kind))).collect()
+});
+
+fn usual_labels(kind: &str) -> Vec<String> {
+    let lower = kind.to_ascii_lowercase();
+    // `job` is the scrape job.
+    let plain = if kind == "Job" { "job_name".to_owned() } else { lower.clone() };
+    vec![
+        format!("exported_{plain}"),
+        plain,
+        format!("{lower}_name"),
+        format!("k8s_{lower}_name"),
+        format!("k8s.{lower}.name"),
+        format!("kube_{lower}"),
+    ]
+}
+
 struct Labels<'a>(&'a BTreeMap<String, String>);
 
 impl Labels<'_> {
@@ -152,18 +179,8 @@ impl Labels<'_> {
 
     /// The object's name by the labels that are in use for a kind. `exported_` marks the metric's own label where the scraper's took its place.
     fn of_kind(&self, kind: &str, more: &[&str]) -> Option<&str> {
-        let lower = kind.to_ascii_lowercase();
-        // `job` is the scrape job.
-        let plain = if kind == "Job" { "job_name".to_owned() } else { lower.clone() };
-        let keys = [
-            format!("exported_{plain}"),
-            plain,
-            format!("{lower}_name"),
-            format!("k8s_{lower}_name"),
-            format!("k8s.{lower}.name"),
-            format!("kube_{lower}"),
-        ];
-        keys.iter().map(String::as_str).chain(more.iter().copied()).find_map(|key| self.name(key))
+        let usual = USUAL.get(kind).map_or(&[][..], Vec::as_slice);
+        usual.iter().map(String::as_str).chain(more.iter().copied()).find_map(|key| self.name(key))
     }
 
     /// Whether labels of the metric were renamed because the scraper has labels of the same name: plain ones are then the scraper's.

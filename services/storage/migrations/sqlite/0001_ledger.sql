@@ -38,7 +38,9 @@ CREATE TABLE incident_docs (
 CREATE UNIQUE INDEX incidents_one_open ON incidents (tenant, cluster, fingerprint) WHERE open = 1;
 CREATE INDEX incidents_by_fingerprint ON incidents (fingerprint, id);
 CREATE INDEX incidents_by_phase ON incidents (phase, id);
-CREATE INDEX incidents_to_claim ON incidents (opened_at, id, woken, wake_at, lease_until) WHERE open = 1;
+-- What is claimed is found by when it is due, so that a claim costs the same however much is open and waits for its time.
+CREATE INDEX incidents_due ON incidents (wake_at, opened_at, id, lease_until) WHERE open = 1;
+CREATE INDEX incidents_woken ON incidents (opened_at, id, lease_until) WHERE open = 1 AND woken = 1;
 
 CREATE TABLE alerts (
     seq          INTEGER PRIMARY KEY,
@@ -76,7 +78,9 @@ CREATE TABLE runs (
 );
 
 CREATE INDEX runs_by_incident ON runs (incident_id, id);
-CREATE INDEX runs_to_claim ON runs (created_at, id, ended, woken, wake_at, unread, lease_until) WHERE ended = 0 OR unread > 0;
+CREATE INDEX runs_due ON runs (wake_at, created_at, id, lease_until) WHERE ended = 0;
+CREATE INDEX runs_woken ON runs (created_at, id, lease_until) WHERE ended = 0 AND woken = 1;
+CREATE INDEX runs_unread ON runs (created_at, id, lease_until) WHERE unread > 0;
 
 CREATE TABLE journal (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -130,7 +130,9 @@ fn known(row: &PgRow) -> Result<Known, Fault> {
 
 async fn write(tx: &mut Tx, plan: Plan<'_>) -> Result<Vec<Vec<IntakeResult>>, Fault> {
     create(tx, plan.created).await?;
-    recount(tx, &plan.counted.into_iter().collect::<Vec<_>>()).await?;
+    let (woken, quiet): (Vec<_>, Vec<_>) = plan.counted.into_iter().partition(|(id, _)| plan.woken.contains(id));
+    recount(tx, true, &woken).await?;
+    recount(tx, false, &quiet).await?;
     keep(tx, &plan.alerts).await?;
     let (mut ids, mut keys, mut firing) = (Vec::new(), Vec::new(), Vec::new());
     for ((id, key), fires) in plan.words {
@@ -194,14 +196,15 @@ async fn create(tx: &mut Tx, mut created: Vec<(Incident, NewEvent)>) -> Result<(
     events::insert(tx, &rows).await
 }
 
-/// Writes the counts of incidents and wakes them.
-pub(crate) async fn recount(tx: &mut Tx, counted: &[(IncidentId, Counts)]) -> Result<(), Fault> {
+/// Writes the counts of incidents, and wakes them if `wake`.
+pub(crate) async fn recount(tx: &mut Tx, wake: bool, counted: &[(IncidentId, Counts)]) -> Result<(), Fault> {
     if counted.is_empty() {
         return Ok(());
     }
     let numbers = |of: fn(&Counts) -> i64| -> Vec<i64> { counted.iter().map(|(_, counts)| of(counts)).collect() };
     let query = sqlx::query(
-        "UPDATE incidents SET occurrences = v.occurrences, firing = v.firing, alert_resolved_at = v.resolved, severity = v.severity, woken = TRUE \
+        "UPDATE incidents SET occurrences = v.occurrences, firing = v.firing, alert_resolved_at = v.resolved, severity = v.severity, \
+         woken = woken OR $6 \
          FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) AS v (id, occurrences, firing, resolved, severity) \
          WHERE incidents.id = v.id",
     )
@@ -209,7 +212,8 @@ pub(crate) async fn recount(tx: &mut Tx, counted: &[(IncidentId, Counts)]) -> Re
     .bind(numbers(|c| int(c.occurrences)))
     .bind(numbers(|c| int(c.firing)))
     .bind(counted.iter().map(|(_, c)| optional_micros(c.alert_resolved_at)).collect::<Vec<Option<i64>>>())
-    .bind(counted.iter().map(|(_, c)| severity_name(c.severity).to_owned()).collect::<Vec<String>>());
+    .bind(counted.iter().map(|(_, c)| severity_name(c.severity).to_owned()).collect::<Vec<String>>())
+    .bind(wake);
     tx.execute(query).await?;
     Ok(())
 }

@@ -15,8 +15,8 @@ use kubernaut_core::{
 use tokio::sync::watch;
 
 use super::{
-    approvals, backend::Backend, config::PostgresConfig, context::PostgresContextStore, control, events, incidents, intents, journal, leases, locks, outbox,
-    rekey, runs, signals,
+    approvals, backend::Backend, config::PostgresConfig, context::PostgresContextStore, control, events, incidents, intents, journal, leases, locks,
+    outbox, rekey, runs, signals,
 };
 use crate::shared::request::request;
 
@@ -100,6 +100,11 @@ impl Ledger for PostgresLedger {
     async fn rekey(&self, ctx: CallContext, id: IncidentId, epoch: u64, owner: ObjectRef, fingerprint: String) -> Result<Option<IncidentId>> {
         let actor = ctx.actor.to_string();
         call!(self.write(ctx, "ledger.rekey", |tx| rekey::rekey(tx, id, epoch, owner.clone(), fingerprint.clone(), actor.clone())))
+    }
+
+    async fn absorb(&self, ctx: CallContext, into: IncidentId, from: Vec<IncidentId>) -> Result<Vec<IncidentId>> {
+        let actor = ctx.actor.to_string();
+        call!(self.write(ctx, "ledger.absorb", |tx| rekey::absorb(tx, into, from.clone(), actor.clone())))
     }
 
     async fn wake_incident(&self, ctx: CallContext, id: IncidentId) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kubernaut_core::{
+    Error, ErrorKind,
     model::{Incident, IncidentId, ObjectRef},
     port::NewEvent,
 };
@@ -77,15 +78,39 @@ async fn merge_into(tx: &mut Tx, incident: Incident, other: IncidentId, actor: S
     let counts = merge::counts(counts_of(&into), counts_of(&incident), &words, tx.now);
     tx.execute(sqlx::query("UPDATE alerts SET incident_id = $1 WHERE incident_id = $2").bind(other.to_string()).bind(id.to_string())).await?;
     move_words(tx, id, other, words).await?;
-    intake::recount(tx, &[(other, counts)]).await?;
+    intake::recount(tx, true, &[(other, counts)]).await?;
     let ended = merge::ended(incident, other, tx.now);
-    intake::recount(tx, &[(id, counts_of(&ended))]).await?;
+    intake::recount(tx, true, &[(id, counts_of(&ended))]).await?;
     leases::store(tx, &ended, None, true).await?;
     let moved = counts_of(&into).occurrences;
     let gone = NewEvent { kind: "incident.merged", actor: actor.clone(), data: json!({ "into": other }) };
     events::append(tx, id, vec![gone]).await?;
     let data = json!({ "from": id, "occurrences_before": moved, "occurrences": counts.occurrences });
     events::append(tx, other, vec![NewEvent { kind: "incident.merged", actor, data }]).await
+}
+
+/// Moves those that can be moved into another one.
+pub(crate) async fn absorb(tx: &mut Tx, into: IncidentId, mut from: Vec<IncidentId>, actor: String) -> Result<Vec<IncidentId>, Fault> {
+    const OPERATION: &str = "ledger.absorb";
+    let target = incidents::locked(tx, OPERATION, into).await?.incident;
+    if target.phase.is_terminal() {
+        return Err(Error::conflict(OPERATION, "the incident that is to hold the others has ended").with("id", into).into());
+    }
+    let mut moved = Vec::new();
+    // In one order everywhere, so that two of these do not wait for each other.
+    from.sort_unstable();
+    for id in from {
+        let incident = match incidents::locked(tx, OPERATION, id).await {
+            Ok(row) => row.incident,
+            Err(Fault::Public(error)) if error.kind() == ErrorKind::NotFound => continue,
+            Err(fault) => return Err(fault),
+        };
+        if merge::may_move(&incident, &target) {
+            merge_into(tx, incident, into, actor.clone()).await?;
+            moved.push(id);
+        }
+    }
+    Ok(moved)
 }
 
 async fn last_words(tx: &mut Tx, id: IncidentId) -> Result<BTreeMap<String, Word>, Fault> {

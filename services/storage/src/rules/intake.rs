@@ -90,6 +90,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) created: Vec<(Incident, NewEvent)>,
     /// Counts of incidents that existed.
     pub(crate) counted: BTreeMap<IncidentId, Counts>,
+    /// Those of them for which more changed than how often an alert was repeated: the others give a worker nothing to do.
+    pub(crate) woken: HashSet<IncidentId>,
     /// Alerts, in order.
     pub(crate) alerts: Vec<KeptAlert<'a>>,
     /// New last words.
@@ -150,6 +152,10 @@ fn still_counts(ended: &Ended, last_word: Option<bool>, request: &Request, alert
     }
 }
 
+fn matter_to_a_worker(before: Counts, after: Counts) -> bool {
+    Counts { occurrences: before.occurrences, ..after } != before
+}
+
 struct Planner<'a> {
     stored: Stored,
     now: Timestamp,
@@ -194,6 +200,9 @@ impl<'a> Planner<'a> {
         let word = self.stored.words.insert((id, alert_key(alert)), alert.status == AlertStatus::Firing);
         let counts = count(known.counts, word, alert, self.now);
         self.plan.words.insert((id, alert_key(alert)), alert.status == AlertStatus::Firing);
+        if matter_to_a_worker(known.counts, counts) {
+            self.plan.woken.insert(id);
+        }
         self.store_counts(key, id, counts);
         id
     }

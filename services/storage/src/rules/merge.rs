@@ -37,6 +37,12 @@ pub(crate) fn counts(into: Counts, from: Counts, words: &BTreeMap<String, Word>,
     }
 }
 
+/// Whether an incident can be counted on another one: nothing was begun for it that somebody would miss.
+pub(crate) fn may_move(incident: &Incident, into: &Incident) -> bool {
+    let begun = matches!(incident.phase, Phase::Executing | Phase::Verifying | Phase::AwaitingApproval) || incident.run_id.is_some();
+    incident.id != into.id && incident.tenant == into.tenant && !incident.phase.is_terminal() && !begun
+}
+
 /// The incident that went into `other`.
 pub(crate) fn ended(incident: Incident, other: IncidentId, now: Timestamp) -> Incident {
     Incident {

@@ -64,6 +64,7 @@ pub(crate) fn closed(operation: &'static str) -> Error {
 }
 
 /// The alerts of one request.
+#[derive(Debug)]
 pub(crate) struct IntakeJob {
     pub(crate) ticket: Ticket,
     pub(crate) request: intake::Request,
@@ -74,6 +75,11 @@ pub(crate) struct IntakeJob {
 impl IntakeJob {
     pub(crate) fn start(&self) -> bool {
         !self.reply.is_closed() && self.ticket.start()
+    }
+
+    /// Answers without having looked at the alerts.
+    pub(crate) fn refuse(self, error: Error) {
+        self.reply.send(Err(error)).ok();
     }
 
     pub(crate) fn finish(self, failure: Option<&Failure>) {

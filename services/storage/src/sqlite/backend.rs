@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use kubernaut_core::{Error, ErrorKind, Result, model::IntakeResult, port::Clock, service::CallContext};
+use kubernaut_core::{Error, Result, model::IntakeResult, port::Clock, service::CallContext};
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -11,21 +11,26 @@ use sqlx::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    checkpoint::Checkpoints,
     config::SqliteConfig,
     error::Fault,
     file_lock::{FileLock, create_private},
     job::{Call, IntakeJob, Message, Ticket, answer, closed},
     schema,
     tx::Tx,
+    waiting::Waiting,
     writer::{self, WriterParts},
 };
 use crate::rules::intake;
 
 const OPEN: &str = "ledger.open";
+/// Calls that wait for the writer; further callers wait to put theirs there.
+const CALLS: usize = 1024;
 
 /// An open database: one writer, several readers.
 pub(crate) struct Backend {
     queue: mpsc::Sender<Message>,
+    waiting: Arc<Waiting>,
     /// `None` in memory: there the one connection also reads.
     readers: Option<SqlitePool>,
     clock: Arc<dyn Clock>,
@@ -45,7 +50,7 @@ impl Backend {
     }
 
     async fn open_memory(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<Self> {
-        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).disable_statement_logging();
+        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).statement_cache_capacity(512).disable_statement_logging();
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(|e| Fault::from(e).public(OPEN))?;
         schema::migrate(&mut connection, clock.now()).await?;
         Ok(Self::start(&config, connection, None, None, clock, "memory".to_owned()))
@@ -57,12 +62,13 @@ impl Backend {
         create_private(&config.path)?;
         let lock = FileLock::take(&config.path)?;
         let options = file_options(&config);
+        let options = options.pragma("cache_size", format!("-{}", u64::from(config.cache_mib) * 1024));
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(|e| named(Fault::from(e).public(OPEN)))?;
         schema::migrate(&mut connection, clock.now()).await.map_err(named)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(config.readers.max(1))
             .acquire_timeout(Duration::from_secs(10))
-            .connect_lazy_with(options.clone().create_if_missing(false).pragma("query_only", "ON"));
+            .connect_lazy_with(file_options(&config).create_if_missing(false).pragma("query_only", "ON"));
         Ok(Self::start(&config, connection, Some((readers, options)), Some(lock), clock, place))
     }
 
@@ -74,12 +80,14 @@ impl Backend {
         clock: Arc<dyn Clock>,
         place: String,
     ) -> Self {
-        let (queue, waiting) = mpsc::channel(config.queue.max(1));
+        let (queue, calls) = mpsc::channel(CALLS);
+        let waiting = Arc::new(Waiting::new(config.queue));
         let (changed, changes) = watch::channel(0);
         let (readers, reconnect) = file.unzip();
-        let parts = WriterParts { connection, reconnect, lock, clock: clock.clone(), changes: changed, batch: config.commit_batch };
-        tokio::spawn(writer::run(parts, waiting));
-        Self { queue, readers, clock, changes, place }
+        let checkpoints = reconnect.clone().map(|options| Checkpoints::start(config.path.clone(), options, changes.clone()));
+        let parts = WriterParts { connection, reconnect, lock, checkpoints, clock: clock.clone(), changes: changed, batch: config.commit_batch };
+        tokio::spawn(writer::run(parts, calls, waiting.clone()));
+        Self { queue, waiting, readers, clock, changes, place }
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
@@ -121,16 +129,7 @@ impl Backend {
         const OPERATION: &str = "ledger.intake";
         let (reply, answered) = oneshot::channel();
         let ticket = Ticket::default();
-        let job = IntakeJob { ticket: ticket.clone(), request, outcome: None, reply };
-        self.queue.try_send(Message::Intake(Box::new(job))).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => {
-                metrics::counter!("kubernaut_storage_refused_total").increment(1);
-                Error::new(ErrorKind::Overloaded, OPERATION, "too many writes wait; send the alerts again a little later")
-                    .with("waiting", self.queue.max_capacity())
-                    .retry_after(Duration::from_secs(1))
-            }
-            mpsc::error::TrySendError::Closed(_) => closed(OPERATION),
-        })?;
+        self.waiting.push(Box::new(IntakeJob { ticket: ticket.clone(), request, outcome: None, reply }));
         answer(ctx, OPERATION, &ticket, answered).await
     }
 
@@ -159,5 +158,9 @@ fn file_options(config: &SqliteConfig) -> SqliteConnectOptions {
         .busy_timeout(Duration::from_millis(config.busy_timeout_ms))
         .pragma("journal_size_limit", "67108864")
         .pragma("temp_store", "MEMORY")
+        // The checkpoints beside the writer come first; see `checkpoint`.
+        .pragma("wal_autocheckpoint", "16384")
+        // Every statement in several sizes.
+        .statement_cache_capacity(512)
         .disable_statement_logging()
 }

@@ -14,17 +14,19 @@ pub struct SqliteConfig {
     pub memory: bool,
     /// Connections that read. Default 4.
     pub readers: u32,
-    /// Writes that may wait for the writer; beyond it alerts are refused as `Overloaded`. Default 1024.
+    /// Alerts that may wait for the writer; beyond it they are refused as `Overloaded`, those of the sender with most waiting first. Default 4096.
     pub queue: usize,
-    /// Most writes that share one commit. Default 256.
+    /// Alerts that share one commit, more only if they came in one request. Default 128.
     pub commit_batch: usize,
+    /// Memory in MiB for pages of the file that the writer needs again. Default 32.
+    pub cache_mib: u32,
     /// Milliseconds to wait for a database that is busy. Default 5000.
     pub busy_timeout_ms: u64,
 }
 
 impl Default for SqliteConfig {
     fn default() -> Self {
-        Self { path: PathBuf::from("kubernaut.db"), memory: false, readers: 4, queue: 1024, commit_batch: 256, busy_timeout_ms: 5_000 }
+        Self { path: PathBuf::from("kubernaut.db"), memory: false, readers: 4, queue: 4096, commit_batch: 128, cache_mib: 32, busy_timeout_ms: 5_000 }
     }
 }
 

@@ -136,7 +136,7 @@ async fn scan(tx: &mut Tx, after: u64, most: u32) -> Result<HistoryPage, Fault> 
 
 async fn fetch(tx: &mut Tx, tenant: Arc<str>, keys: Vec<String>) -> Result<Vec<HistoryEntry>, Fault> {
     let head = "SELECT m.doc FROM (";
-    let rows = bulk::read(tx, head, ") k CROSS JOIN memory m ON m.key = k.column1", &keys, |to, key| {
+    let rows = bulk::read(tx, head, 1, ") k CROSS JOIN memory m ON m.key = k.column1", &keys, |to, key| {
         to.push_bind(key.clone());
     })
     .await?;
@@ -182,7 +182,7 @@ async fn recall(tx: &mut Tx, tenant: Arc<str>, query: RecallQuery) -> Result<Vec
 /// How telling the words of a query are, given what is remembered.
 async fn weigh(tx: &mut Tx, words: Vec<String>) -> Result<(WordQuery, HashMap<String, u64>), Fault> {
     let head = "SELECT v.term, v.doc FROM (";
-    let rows = bulk::read(tx, head, ") k CROSS JOIN memory_vocabulary v ON v.term = k.column1", &words, |to, word| {
+    let rows = bulk::read(tx, head, 1, ") k CROSS JOIN memory_vocabulary v ON v.term = k.column1", &words, |to, word| {
         to.push_bind(word.clone());
     })
     .await?;

@@ -36,8 +36,8 @@ pub(crate) async fn append(tx: &mut Tx, id: IncidentId, events: Vec<NewEvent>) -
 pub(crate) async fn insert(tx: &mut Tx, rows: &[(Event, AuditRow)]) -> Result<(), Fault> {
     let data: Vec<String> = rows.iter().map(|(event, _)| encode("event", &event.data)).collect::<Result<_, _>>()?;
     let rows: Vec<(&Event, &AuditRow, &str)> = rows.iter().zip(&data).map(|((event, audit), data)| (event, audit, data.as_str())).collect();
-    let head = "INSERT INTO events (id, at, tenant, cluster, incident_id, attempt, schema, kind, data)";
-    bulk::write(tx, head, "", &rows, |to, (event, _, data)| {
+    let columns = &["id", "at", "tenant", "cluster", "incident_id", "attempt", "schema", "kind", "data"];
+    bulk::write(tx, "events", columns, "", &rows, |to, (event, _, data)| {
         to.push_bind(event.id.to_string());
         to.push_bind(micros(event.at));
         to.push_bind(event.tenant.clone());
@@ -49,8 +49,8 @@ pub(crate) async fn insert(tx: &mut Tx, rows: &[(Event, AuditRow)]) -> Result<()
         to.push_bind((*data).to_owned());
     })
     .await?;
-    let head = "INSERT INTO audit (incident_id, seq, at, actor, action, data, prev_hash, hash)";
-    bulk::write(tx, head, "", &rows, |to, (_, audit, data)| {
+    let columns = &["incident_id", "seq", "at", "actor", "action", "data", "prev_hash", "hash"];
+    bulk::write(tx, "audit", columns, "", &rows, |to, (_, audit, data)| {
         to.push_bind(audit.incident_id.to_string());
         to.push_bind(int(audit.seq));
         to.push_bind(micros(audit.at));

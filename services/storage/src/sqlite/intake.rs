@@ -1,15 +1,15 @@
 //! Alerts of all requests that wait, committed as one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use kubernaut_core::{
     model::{Alert, AlertId, Incident, IncidentId, IntakeResult},
     port::NewEvent,
 };
-use sqlx::{Row, Sqlite, query_builder::Separated, sqlite::SqliteRow};
+use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{
-    bulk,
+    bulk::{self, Binds},
     error::Fault,
     events,
     job::IntakeJob,
@@ -49,71 +49,82 @@ async fn commit(tx: &mut Tx, requests: &[&Request]) -> Result<Vec<Vec<IntakeResu
 
 async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Stored, Fault> {
     let alerts: Vec<(&Request, &Alert)> = requests.iter().flat_map(|r| r.alerts.iter().map(move |a| (*r, a))).collect();
-    let keys: HashSet<IncidentKey> = alerts.iter().map(|(request, alert)| request.key_of(alert)).collect();
-    let keys: Vec<IncidentKey> = keys.into_iter().collect();
-    let open = open_incidents(tx, &keys).await?;
-    let mut ended = HashMap::new();
+    let wanted: HashSet<Wanted> = alerts.iter().map(|(request, alert)| Wanted { key: request.key_of(alert), word: alert_key(alert) }).collect();
+    let mut wanted: Vec<Wanted> = wanted.into_iter().collect();
+    let mut stored = Stored::default();
+    open_incidents(tx, &wanted, &mut stored).await?;
     if requests.iter().any(|r| r.quiet_since.is_some() || r.handed_over_since.is_some()) {
-        let rest: Vec<IncidentKey> = keys.into_iter().filter(|k| !open.contains_key(k)).collect();
-        ended = ended_incidents(tx, &rest).await?;
+        wanted.retain(|wanted| !stored.open.contains_key(&wanted.key));
+        ended_incidents(tx, &wanted, &mut stored).await?;
     }
-    let known = |key: &IncidentKey| open.get(key).or_else(|| ended.get(key).map(|e| &e.known)).map(|known| known.id);
-    let words: HashSet<(IncidentId, String)> =
-        alerts.iter().filter_map(|(request, alert)| known(&request.key_of(alert)).map(|id| (id, alert_key(alert)))).collect();
-    let words = last_words(tx, &words.into_iter().collect::<Vec<_>>()).await?;
     let ids: Vec<AlertId> = alerts.iter().map(|(_, alert)| alert.id).collect();
-    Ok(Stored { open, ended, words, alerts: kept_alerts(tx, &ids).await? })
+    stored.alerts = kept_alerts(tx, &ids).await?;
+    Ok(stored)
 }
 
-// The list of keys comes first in these joins (`CROSS JOIN` keeps the order), so that each key is one look-up in an index.
-
-async fn open_incidents(tx: &mut Tx, keys: &[IncidentKey]) -> Result<HashMap<IncidentKey, Known>, Fault> {
-    let head = "SELECT i.tenant, i.cluster, i.fingerprint, i.id, i.occurrences, i.firing, i.alert_resolved_at, i.severity FROM (";
-    let tail = ") k CROSS JOIN incidents i ON i.tenant = k.column1 AND i.cluster = k.column2 AND i.fingerprint = k.column3 AND i.open = 1";
-    let rows = bulk::read(tx, head, tail, keys, bind_key).await?;
-    rows.iter().map(|row| Ok((key(row)?, known(row)?))).collect()
+/// A distinct alert, and what tells its incident apart.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Wanted {
+    key: IncidentKey,
+    word: String,
 }
 
-async fn ended_incidents(tx: &mut Tx, keys: &[IncidentKey]) -> Result<HashMap<IncidentKey, Ended>, Fault> {
-    let head =
-        "SELECT i.tenant, i.cluster, i.fingerprint, i.id, i.occurrences, i.firing, i.alert_resolved_at, i.severity, i.closed_at, i.phase FROM (";
-    let tail = ") k CROSS JOIN incidents i ON i.id = (SELECT x.id FROM incidents x WHERE x.fingerprint = k.column3 AND x.tenant = k.column1 \
-                AND x.cluster = k.column2 ORDER BY x.id DESC LIMIT 1) WHERE i.phase IN ('no_action', 'manual_review', 'ineffective', \
-                'rolled_back', 'failed', 'timed_out') AND i.closed_at IS NOT NULL";
-    let rows = bulk::read(tx, head, tail, keys, bind_key).await?;
-    let ended = |row: &SqliteRow| -> Result<_, Fault> {
+// What is wanted comes first in these joins (`CROSS JOIN` keeps the order), so that each is one look-up in an index.
+
+pub(super) const OPEN: (&str, &str) = (
+    "SELECT i.tenant, i.cluster, i.fingerprint, i.id, i.occurrences, i.firing, i.alert_resolved_at, i.severity, w.alert_key, \
+     w.firing AS word FROM (",
+    ") k CROSS JOIN incidents i ON i.tenant = k.column1 AND i.cluster = k.column2 AND i.fingerprint = k.column3 AND i.open = 1 \
+     LEFT JOIN alert_words w ON w.incident_id = i.id AND w.alert_key = k.column4",
+);
+
+async fn open_incidents(tx: &mut Tx, wanted: &[Wanted], stored: &mut Stored) -> Result<(), Fault> {
+    for row in bulk::read(tx, OPEN.0, 4, OPEN.1, wanted, bind_wanted).await? {
+        let known = known(&row)?;
+        stored.words.extend(word(&row, known.id)?);
+        stored.open.insert(key(&row)?, known);
+    }
+    Ok(())
+}
+
+pub(super) const ENDED: (&str, &str) = (
+    "SELECT i.tenant, i.cluster, i.fingerprint, i.id, i.occurrences, i.firing, i.alert_resolved_at, i.severity, i.closed_at, i.phase, \
+     w.alert_key, w.firing AS word FROM (",
+    ") k CROSS JOIN incidents i ON i.id = (SELECT x.id FROM incidents x WHERE x.fingerprint = k.column3 AND x.tenant = k.column1 \
+     AND x.cluster = k.column2 ORDER BY x.id DESC LIMIT 1) LEFT JOIN alert_words w ON w.incident_id = i.id AND w.alert_key = k.column4 \
+     WHERE i.phase IN ('no_action', 'manual_review', 'ineffective', 'rolled_back', 'failed', 'timed_out') AND i.closed_at IS NOT NULL",
+);
+
+async fn ended_incidents(tx: &mut Tx, wanted: &[Wanted], stored: &mut Stored) -> Result<(), Fault> {
+    for row in bulk::read(tx, ENDED.0, 4, ENDED.1, wanted, bind_wanted).await? {
+        let known = known(&row)?;
+        stored.words.extend(word(&row, known.id)?);
         let handed_over = row.try_get::<&str, _>("phase")? != "no_action";
-        Ok((key(row)?, Ended { known: known(row)?, closed_at: time(row.try_get("closed_at")?)?, handed_over }))
-    };
-    rows.iter().map(ended).collect()
+        stored.ended.insert(key(&row)?, Ended { known, closed_at: time(row.try_get("closed_at")?)?, handed_over });
+    }
+    Ok(())
 }
 
-async fn last_words(tx: &mut Tx, wanted: &[(IncidentId, String)]) -> Result<HashMap<(IncidentId, String), bool>, Fault> {
-    let head = "SELECT w.incident_id, w.alert_key, w.firing FROM (";
-    let tail = ") k CROSS JOIN alert_words w ON w.incident_id = k.column1 AND w.alert_key = k.column2";
-    let rows = bulk::read(tx, head, tail, wanted, |to, (id, key)| {
-        to.push_bind(id.to_string());
-        to.push_bind(key.clone());
-    })
-    .await?;
-    let word = |row: &SqliteRow| -> Result<_, Fault> {
-        Ok(((row.try_get::<&str, _>("incident_id")?.parse()?, row.try_get("alert_key")?), row.try_get("firing")?))
-    };
-    rows.iter().map(word).collect()
+fn word(row: &SqliteRow, id: IncidentId) -> Result<Option<((IncidentId, String), bool)>, Fault> {
+    let known: Option<String> = row.try_get("alert_key")?;
+    known.map(|key| Ok(((id, key), row.try_get("word")?))).transpose()
 }
+
+pub(super) const KEPT: (&str, &str) = ("SELECT a.id FROM (", ") k CROSS JOIN alerts a ON a.id = k.column1");
 
 async fn kept_alerts(tx: &mut Tx, ids: &[AlertId]) -> Result<HashSet<AlertId>, Fault> {
-    let rows = bulk::read(tx, "SELECT a.id FROM (", ") k CROSS JOIN alerts a ON a.id = k.column1", ids, |to, id| {
+    let rows = bulk::read(tx, KEPT.0, 1, KEPT.1, ids, |to, id| {
         to.push_bind(id.to_string());
     })
     .await?;
     rows.iter().map(|row| Ok(row.try_get::<&str, _>("id")?.parse()?)).collect()
 }
 
-fn bind_key(to: &mut Separated<'_, Sqlite, &'static str>, key: &IncidentKey) {
-    to.push_bind(key.tenant.clone());
-    to.push_bind(key.cluster.clone());
-    to.push_bind(key.fingerprint.clone());
+fn bind_wanted(to: &mut Binds, wanted: &Wanted) {
+    to.push_bind(wanted.key.tenant.clone());
+    to.push_bind(wanted.key.cluster.clone());
+    to.push_bind(wanted.key.fingerprint.clone());
+    to.push_bind(wanted.word.clone());
 }
 
 fn key(row: &SqliteRow) -> Result<IncidentKey, Fault> {
@@ -126,13 +137,15 @@ fn known(row: &SqliteRow) -> Result<Known, Fault> {
 
 async fn write(tx: &mut Tx, plan: Plan<'_>) -> Result<Vec<Vec<IntakeResult>>, Fault> {
     create(tx, plan.created).await?;
-    recount(tx, &plan.counted.into_iter().collect::<Vec<_>>()).await?;
+    let (woken, quiet): (Vec<_>, Vec<_>) = plan.counted.into_iter().partition(|(id, _)| plan.woken.contains(id));
+    recount(tx, true, &woken).await?;
+    recount(tx, false, &quiet).await?;
     keep(tx, &plan.alerts).await?;
     let now = micros(tx.now);
     let words: Vec<((IncidentId, String), bool)> = plan.words.into_iter().collect();
-    let head = "INSERT INTO alert_words (incident_id, alert_key, firing, at)";
-    let tail = " ON CONFLICT (incident_id, alert_key) DO UPDATE SET firing = excluded.firing, at = excluded.at";
-    bulk::write(tx, head, tail, &words, |to, ((id, key), firing)| {
+    let columns = &["incident_id", "alert_key", "firing", "at"];
+    let tail = "ON CONFLICT (incident_id, alert_key) DO UPDATE SET firing = excluded.firing, at = excluded.at";
+    bulk::write(tx, "alert_words", columns, tail, &words, |to, ((id, key), firing)| {
         to.push_bind(id.to_string());
         to.push_bind(key.clone());
         to.push_bind(*firing);
@@ -141,6 +154,25 @@ async fn write(tx: &mut Tx, plan: Plan<'_>) -> Result<Vec<Vec<IntakeResult>>, Fa
     .await?;
     Ok(plan.results)
 }
+
+const INCIDENT: &[&str] = &[
+    "id",
+    "tenant",
+    "cluster",
+    "fingerprint",
+    "namespace",
+    "phase",
+    "open",
+    "attempt",
+    "opened_at",
+    "severity",
+    "occurrences",
+    "firing",
+    "alert_resolved_at",
+    "wake_at",
+    "audit_seq",
+    "audit_hash",
+];
 
 async fn create(tx: &mut Tx, created: Vec<(Incident, NewEvent)>) -> Result<(), Fault> {
     let (mut incidents, mut rows) = (Vec::with_capacity(created.len()), Vec::with_capacity(created.len()));
@@ -151,9 +183,7 @@ async fn create(tx: &mut Tx, created: Vec<(Incident, NewEvent)>) -> Result<(), F
         let doc = encode("incident", &incident)?;
         incidents.push((incident, end, doc));
     }
-    let head = "INSERT INTO incidents (id, tenant, cluster, fingerprint, namespace, phase, open, attempt, opened_at, severity, occurrences, firing, \
-                alert_resolved_at, wake_at, audit_seq, audit_hash)";
-    bulk::write(tx, head, "", &incidents, |to, (incident, end, _)| {
+    bulk::write(tx, "incidents", INCIDENT, "", &incidents, |to, (incident, end, _)| {
         to.push_bind(incident.id.to_string());
         to.push_bind(incident.tenant.clone());
         to.push_bind(incident.cluster.clone());
@@ -172,7 +202,7 @@ async fn create(tx: &mut Tx, created: Vec<(Incident, NewEvent)>) -> Result<(), F
         to.push_bind(end.hash.clone());
     })
     .await?;
-    bulk::write(tx, "INSERT INTO incident_docs (incident_id, doc)", "", &incidents, |to, (incident, _, doc)| {
+    bulk::write(tx, "incident_docs", &["incident_id", "doc"], "", &incidents, |to, (incident, _, doc)| {
         to.push_bind(incident.id.to_string());
         to.push_bind(doc.clone());
     })
@@ -180,11 +210,19 @@ async fn create(tx: &mut Tx, created: Vec<(Incident, NewEvent)>) -> Result<(), F
     events::insert(tx, &rows).await
 }
 
-/// Writes the counts of incidents and wakes them.
-pub(crate) async fn recount(tx: &mut Tx, counted: &[(IncidentId, Counts)]) -> Result<(), Fault> {
-    let head =
-        "UPDATE incidents SET occurrences = v.column2, firing = v.column3, alert_resolved_at = v.column4, severity = v.column5, woken = 1 FROM (";
-    bulk::write(tx, head, ") v WHERE incidents.id = v.column1", counted, |to, (id, counts)| {
+pub(super) fn recount_head(wake: bool) -> &'static str {
+    if wake {
+        "UPDATE incidents SET occurrences = v.column2, firing = v.column3, alert_resolved_at = v.column4, severity = v.column5, woken = 1 FROM ("
+    } else {
+        "UPDATE incidents SET occurrences = v.column2, firing = v.column3, alert_resolved_at = v.column4, severity = v.column5 FROM ("
+    }
+}
+
+pub(super) const RECOUNT: &str = ") v WHERE incidents.id = v.column1";
+
+/// Writes the counts of incidents, and wakes them if `wake`. Apart, for a wake-up moves the incident in an index.
+pub(crate) async fn recount(tx: &mut Tx, wake: bool, counted: &[(IncidentId, Counts)]) -> Result<(), Fault> {
+    bulk::update(tx, recount_head(wake), 5, RECOUNT, counted, |to, (id, counts)| {
         to.push_bind(id.to_string());
         to.push_bind(int(counts.occurrences));
         to.push_bind(int(counts.firing));
@@ -196,8 +234,7 @@ pub(crate) async fn recount(tx: &mut Tx, counted: &[(IncidentId, Counts)]) -> Re
 
 async fn keep(tx: &mut Tx, alerts: &[KeptAlert<'_>]) -> Result<(), Fault> {
     let docs: Vec<(&KeptAlert<'_>, String)> = alerts.iter().map(|kept| Ok((kept, encode("alert", kept.alert)?))).collect::<Result<_, Fault>>()?;
-    let head = "INSERT INTO alerts (id, incident_id, fingerprint, received_at, doc)";
-    bulk::write(tx, head, "", &docs, |to, (kept, doc)| {
+    bulk::write(tx, "alerts", &["id", "incident_id", "fingerprint", "received_at", "doc"], "", &docs, |to, (kept, doc)| {
         to.push_bind(kept.alert.id.to_string());
         to.push_bind(kept.incident_id.map(|id| id.to_string()));
         to.push_bind(kept.alert.fingerprint.clone());

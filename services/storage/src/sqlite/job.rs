@@ -11,8 +11,6 @@ pub(crate) use crate::shared::ticket::{Failure, IntakeJob, Ticket, answer, close
 pub(crate) enum Message {
     /// A call.
     Call(Box<dyn Job>),
-    /// Alerts; all that wait are committed as one.
-    Intake(Box<IntakeJob>),
     /// Finish what was taken, close the database and answer.
     Close(oneshot::Sender<()>),
 }

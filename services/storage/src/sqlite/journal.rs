@@ -12,7 +12,7 @@ use super::{
 
 pub(crate) async fn append(tx: &mut Tx, run: RunId, entries: &[JournalEntry]) -> Result<(), Fault> {
     let docs: Vec<String> = entries.iter().map(|entry| encode("journal entry", entry)).collect::<Result<_, _>>()?;
-    bulk::write(tx, "INSERT INTO journal (run_id, doc)", "", &docs, |to, doc| {
+    bulk::write(tx, "journal", &["run_id", "doc"], "", &docs, |to, doc| {
         to.push_bind(run.to_string());
         to.push_bind(doc.clone());
     })

@@ -20,11 +20,16 @@ use crate::rules::advance;
 // `woken` outlives a transition that was computed before the wake-up: it is cleared by the claim that sees what it was about, not by `advance`.
 // The claim keeps it as a wake time, so that it is not lost with a worker that vanishes.
 
+/// The one that was woken or is due for longest. Each half is one look into its index, however many incidents wait for their time.
+pub(super) const CLAIM: &str = "SELECT id FROM (\
+     SELECT * FROM (SELECT opened_at AS due, id FROM incidents INDEXED BY incidents_woken WHERE open = 1 AND woken = 1 \
+         AND (lease_until IS NULL OR lease_until <= ?1) ORDER BY opened_at, id LIMIT 1) \
+     UNION ALL \
+     SELECT * FROM (SELECT wake_at AS due, id FROM incidents INDEXED BY incidents_due WHERE open = 1 AND wake_at <= ?1 \
+         AND (lease_until IS NULL OR lease_until <= ?1) ORDER BY wake_at, opened_at, id LIMIT 1)) ORDER BY due, id LIMIT 1";
+
 pub(crate) async fn claim(tx: &mut Tx, worker: String, ttl: Duration) -> Result<Option<Lease>, Fault> {
-    let query = sqlx::query(
-        "SELECT id FROM incidents INDEXED BY incidents_to_claim WHERE open = 1 AND (woken = 1 OR wake_at <= ?1) \
-         AND (lease_until IS NULL OR lease_until <= ?1) ORDER BY opened_at, id LIMIT 1",
-    );
+    let query = sqlx::query(CLAIM);
     let Some(found) = tx.optional(query.bind(micros(tx.now))).await? else { return Ok(None) };
     let id: IncidentId = found.try_get::<&str, _>("id")?.parse()?;
     let until = plus(tx.now, ttl);

@@ -114,6 +114,11 @@ impl Ledger for SqliteLedger {
         call!(self.write(ctx, "ledger.rekey", |tx| rekey::rekey(tx, id, epoch, owner, fingerprint, actor)))
     }
 
+    async fn absorb(&self, ctx: CallContext, into: IncidentId, from: Vec<IncidentId>) -> Result<Vec<IncidentId>> {
+        let actor = ctx.actor.to_string();
+        call!(self.write(ctx, "ledger.absorb", |tx| rekey::absorb(tx, into, from, actor)))
+    }
+
     async fn wake_incident(&self, ctx: CallContext, id: IncidentId) -> Result<()> {
         call!(self.write(ctx, "ledger.wake_incident", |tx| incidents::wake(tx, "ledger.wake_incident", id)))
     }

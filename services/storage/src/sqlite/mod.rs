@@ -3,11 +3,13 @@
 mod approvals;
 pub(crate) mod backend;
 mod bulk;
+mod checkpoint;
 mod config;
 mod context;
 mod control;
 pub(crate) mod error;
 mod events;
+mod fair;
 pub(crate) mod file_lock;
 mod incidents;
 mod intake;
@@ -18,6 +20,8 @@ mod leases;
 mod ledger;
 mod locks;
 mod outbox;
+#[cfg(test)]
+mod plans;
 mod rekey;
 mod row;
 mod runs;
@@ -25,6 +29,7 @@ pub(crate) mod schema;
 mod signals;
 pub(crate) mod sql;
 pub(crate) mod tx;
+mod waiting;
 mod writer;
 
 pub use config::SqliteConfig;

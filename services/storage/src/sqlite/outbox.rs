@@ -21,8 +21,8 @@ use super::{
 pub(crate) async fn insert(tx: &mut Tx, notifications: &[Notification]) -> Result<(), Fault> {
     let now = micros(tx.now);
     let docs: Vec<(&Notification, String)> = notifications.iter().map(|n| Ok((n, encode("notification", n)?))).collect::<Result<_, Fault>>()?;
-    let head = "INSERT INTO outbox (id, incident_id, state, due_at, doc)";
-    bulk::write(tx, head, " ON CONFLICT (id) DO NOTHING", &docs, |to, (notification, doc)| {
+    let columns = &["id", "incident_id", "state", "due_at", "doc"];
+    bulk::write(tx, "outbox", columns, "ON CONFLICT (id) DO NOTHING", &docs, |to, (notification, doc)| {
         to.push_bind(notification.id.to_string());
         to.push_bind(notification.incident_id.to_string());
         to.push_bind("pending");

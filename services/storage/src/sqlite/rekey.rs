@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kubernaut_core::{
+    Error, ErrorKind,
     model::{Incident, IncidentId, ObjectRef},
     port::NewEvent,
 };
@@ -70,15 +71,37 @@ async fn merge_into(tx: &mut Tx, incident: Incident, other: IncidentId, actor: S
     let counts = merge::counts(counts_of(&into), counts_of(&incident), &words, tx.now);
     tx.execute(sqlx::query("UPDATE alerts SET incident_id = ? WHERE incident_id = ?").bind(other.to_string()).bind(id.to_string())).await?;
     move_words(tx, id, other, words).await?;
-    intake::recount(tx, &[(other, counts)]).await?;
+    intake::recount(tx, true, &[(other, counts)]).await?;
     let ended = merge::ended(incident, other, tx.now);
-    intake::recount(tx, &[(id, counts_of(&ended))]).await?;
+    intake::recount(tx, true, &[(id, counts_of(&ended))]).await?;
     leases::store(tx, &ended, None, true).await?;
     let moved = counts_of(&into).occurrences;
     let gone = NewEvent { kind: "incident.merged", actor: actor.clone(), data: json!({ "into": other }) };
     events::append(tx, id, vec![gone]).await?;
     let data = json!({ "from": id, "occurrences_before": moved, "occurrences": counts.occurrences });
     events::append(tx, other, vec![NewEvent { kind: "incident.merged", actor, data }]).await
+}
+
+/// Moves those that can be moved into another one.
+pub(crate) async fn absorb(tx: &mut Tx, into: IncidentId, from: Vec<IncidentId>, actor: String) -> Result<Vec<IncidentId>, Fault> {
+    const OPERATION: &str = "ledger.absorb";
+    let target = incidents::row(tx, OPERATION, into).await?.incident;
+    if target.phase.is_terminal() {
+        return Err(Error::conflict(OPERATION, "the incident that is to hold the others has ended").with("id", into).into());
+    }
+    let mut moved = Vec::new();
+    for id in from {
+        let incident = match incidents::row(tx, OPERATION, id).await {
+            Ok(row) => row.incident,
+            Err(Fault::Public(error)) if error.kind() == ErrorKind::NotFound => continue,
+            Err(fault) => return Err(fault),
+        };
+        if merge::may_move(&incident, &target) {
+            merge_into(tx, incident, into, actor.clone()).await?;
+            moved.push(id);
+        }
+    }
+    Ok(moved)
 }
 
 async fn last_words(tx: &mut Tx, id: IncidentId) -> Result<BTreeMap<String, Word>, Fault> {
@@ -89,9 +112,9 @@ async fn last_words(tx: &mut Tx, id: IncidentId) -> Result<BTreeMap<String, Word
 async fn move_words(tx: &mut Tx, from: IncidentId, into: IncidentId, words: BTreeMap<String, Word>) -> Result<(), Fault> {
     tx.execute(sqlx::query("DELETE FROM alert_words WHERE incident_id = ?").bind(from.to_string())).await?;
     let words: Vec<(String, Word)> = words.into_iter().collect();
-    let head = "INSERT INTO alert_words (incident_id, alert_key, firing, at)";
-    let tail = " ON CONFLICT (incident_id, alert_key) DO UPDATE SET firing = excluded.firing, at = excluded.at";
-    bulk::write(tx, head, tail, &words, |to, (key, word)| {
+    let columns = &["incident_id", "alert_key", "firing", "at"];
+    let tail = "ON CONFLICT (incident_id, alert_key) DO UPDATE SET firing = excluded.firing, at = excluded.at";
+    bulk::write(tx, "alert_words", columns, tail, &words, |to, (key, word)| {
         to.push_bind(into.to_string());
         to.push_bind(key.clone());
         to.push_bind(word.firing);

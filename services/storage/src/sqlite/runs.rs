@@ -71,12 +71,19 @@ pub(crate) async fn list(tx: &mut Tx, filter: RunFilter) -> Result<Vec<Run>, Fau
     tx.all(query.build()).await?.iter().map(|row| Ok(RunRow::read(row)?.run)).collect()
 }
 
+/// The one that has signals, was woken or is due for longest; as for incidents.
+pub(super) const CLAIM: &str = "SELECT id FROM (\
+     SELECT * FROM (SELECT created_at AS due, id FROM runs INDEXED BY runs_unread WHERE unread > 0 \
+         AND (lease_until IS NULL OR lease_until <= ?1) ORDER BY created_at, id LIMIT 1) \
+     UNION ALL \
+     SELECT * FROM (SELECT created_at AS due, id FROM runs INDEXED BY runs_woken WHERE ended = 0 AND woken = 1 \
+         AND (lease_until IS NULL OR lease_until <= ?1) ORDER BY created_at, id LIMIT 1) \
+     UNION ALL \
+     SELECT * FROM (SELECT wake_at AS due, id FROM runs INDEXED BY runs_due WHERE ended = 0 AND wake_at <= ?1 \
+         AND (lease_until IS NULL OR lease_until <= ?1) ORDER BY wake_at, created_at, id LIMIT 1)) ORDER BY due, id LIMIT 1";
+
 pub(crate) async fn claim(tx: &mut Tx, worker: String, ttl: Duration) -> Result<Option<RunLease>, Fault> {
-    let query = sqlx::query(
-        "SELECT id FROM runs INDEXED BY runs_to_claim WHERE (ended = 0 OR unread > 0) \
-         AND (unread > 0 OR (ended = 0 AND (woken = 1 OR wake_at <= ?1))) \
-         AND (lease_until IS NULL OR lease_until <= ?1) ORDER BY created_at, id LIMIT 1",
-    );
+    let query = sqlx::query(CLAIM);
     let Some(found) = tx.optional(query.bind(micros(tx.now))).await? else { return Ok(None) };
     let id: RunId = found.try_get::<&str, _>("id")?.parse()?;
     let until = plus(tx.now, ttl);

@@ -8,11 +8,13 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    checkpoint::Checkpoints,
     error::Fault,
     file_lock::FileLock,
     intake,
     job::{Failure, IntakeJob, Job, Message},
     tx::Tx,
+    waiting::Waiting,
 };
 
 /// What the writer needs around it.
@@ -22,28 +24,49 @@ pub(crate) struct WriterParts {
     /// How to connect anew after the connection broke; `None` in memory, where the data would be gone.
     pub(crate) reconnect: Option<SqliteConnectOptions>,
     pub(crate) lock: Option<FileLock>,
+    pub(crate) checkpoints: Option<Checkpoints>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) changes: watch::Sender<u64>,
     pub(crate) batch: usize,
 }
 
 /// Runs until it is told to close or nobody can call any more.
-pub(crate) async fn run(parts: WriterParts, mut queue: mpsc::Receiver<Message>) {
-    let WriterParts { connection, reconnect, lock, clock, changes, batch } = parts;
+pub(crate) async fn run(parts: WriterParts, mut queue: mpsc::Receiver<Message>, waiting: Arc<Waiting>) {
+    let WriterParts { connection, reconnect, lock, checkpoints, clock, changes, batch } = parts;
+    // Whatever ends this task, nobody waits for it in vain.
+    let waiting = CloseAtEnd(waiting);
     let mut writer = Writer { tx: Tx::writer(connection), reconnect, clock, changes };
     let mut messages = Vec::new();
     let mut closing = None;
-    while closing.is_none() && queue.recv_many(&mut messages, batch.max(1)).await > 0 {
-        let (units, close) = sort(messages.drain(..));
+    while closing.is_none() {
+        tokio::select! {
+            calls = queue.recv_many(&mut messages, CALLS) => if calls == 0 { break },
+            () = waiting.0.arrived() => while messages.len() < CALLS && let Ok(call) = queue.try_recv() { messages.push(call) },
+        }
+        let (units, close) = sort(messages.drain(..), waiting.0.take(batch));
         closing = close;
         if !units.is_empty() {
             writer.commit(units).await;
         }
     }
+    if let Some(checkpoints) = checkpoints {
+        checkpoints.end().await;
+    }
     writer.close().await;
     drop(lock);
     if let Some(reply) = closing {
         reply.send(()).ok();
+    }
+}
+
+/// Calls that share one commit at most; alerts are beside them.
+const CALLS: usize = 64;
+
+struct CloseAtEnd(Arc<Waiting>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -69,19 +92,19 @@ impl Unit {
     }
 }
 
-/// Alerts that wait become one unit. Calls that wait at once may be committed in any order: none of them was answered yet.
-fn sort(messages: impl Iterator<Item = Message>) -> (VecDeque<Unit>, Option<oneshot::Sender<()>>) {
-    let (mut units, mut alerts, mut close) = (VecDeque::new(), Vec::new(), None);
+/// Alerts become one unit. Calls that wait at once may be committed in any order: none of them was answered yet.
+fn sort(messages: impl Iterator<Item = Message>, alerts: Vec<Box<IntakeJob>>) -> (VecDeque<Unit>, Option<oneshot::Sender<()>>) {
+    let (mut units, mut close) = (VecDeque::new(), None);
+    let alerts: Vec<IntakeJob> = alerts.into_iter().filter(|job| job.start()).map(|job| *job).collect();
+    if !alerts.is_empty() {
+        units.push_back(Unit::Intake(alerts));
+    }
     for message in messages {
         match message {
             Message::Call(job) if job.start() => units.push_back(Unit::Call(job)),
-            Message::Intake(job) if job.start() => alerts.push(*job),
-            Message::Call(_) | Message::Intake(_) => {}
+            Message::Call(_) => {}
             Message::Close(reply) => close = Some(reply),
         }
-    }
-    if !alerts.is_empty() {
-        units.push_front(Unit::Intake(alerts));
     }
     (units, close)
 }
@@ -115,7 +138,8 @@ impl Writer {
 
     /// One transaction over all units. Every unit ends in `done`, whatever happens.
     async fn transaction(&mut self, mut units: VecDeque<Unit>, done: &mut Vec<Unit>) -> Result<(), Fault> {
-        let nested = units.iter().map(Unit::len).sum::<usize>() > 1;
+        // A unit alone needs no savepoint: what it wrote goes with the transaction.
+        let mut nested = units.len() > 1;
         let mut result = self.statement("BEGIN IMMEDIATE").await;
         let mut good = false;
         while let Some(mut unit) = units.pop_front() {
@@ -125,6 +149,9 @@ impl Writer {
                     Ok(false) => {
                         if let Some(alone) = split(&mut unit) {
                             alone.into_iter().rev().for_each(|one| units.push_front(one));
+                            if !std::mem::replace(&mut nested, true) {
+                                result = self.begin_anew().await;
+                            }
                             continue;
                         }
                     }
@@ -135,6 +162,11 @@ impl Writer {
         }
         result?;
         if nested || good { self.statement("COMMIT").await } else { self.statement("ROLLBACK").await }
+    }
+
+    async fn begin_anew(&mut self) -> Result<(), Fault> {
+        self.statement("ROLLBACK").await?;
+        self.statement("BEGIN IMMEDIATE").await
     }
 
     /// Whether the unit succeeded; an error means that the whole transaction is lost.
