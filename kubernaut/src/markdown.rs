@@ -47,7 +47,8 @@ impl Scan {
 }
 
 fn cause(out: &mut String, cause: &ReportCandidate) {
-    let _ = writeln!(out, "**Cause:** `{}` at `{}` (confidence {:.2})  \n{}\n", cause.category, cause.object, cause.confidence, plain(&cause.summary));
+    let _ =
+        writeln!(out, "**Cause:** `{}` at `{}` (confidence {:.2})  \n{}\n", cause.category, cause.object, cause.confidence, plain(&cause.summary));
     for (i, step) in cause.chain.iter().enumerate() {
         let _ = writeln!(out, "{}. {}", i + 1, plain(step));
     }

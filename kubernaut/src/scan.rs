@@ -242,7 +242,12 @@ mod tests {
         Report {
             id: target.into(),
             target: target.into(),
-            environment: ReportEnvironment { value: Environment::Unknown, treated_as: Environment::Production, basis: String::new(), confidence: 0.5 },
+            environment: ReportEnvironment {
+                value: Environment::Unknown,
+                treated_as: Environment::Production,
+                basis: String::new(),
+                confidence: 0.5,
+            },
             candidates: vec![candidate],
             decision,
             reason: String::new(),
