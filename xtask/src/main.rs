@@ -9,6 +9,7 @@ mod ci;
 mod cluster;
 mod demo;
 mod generate;
+mod helm;
 mod model;
 mod postgres;
 mod process;

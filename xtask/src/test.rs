@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{
     cluster::Cluster,
-    model,
+    helm, model,
     postgres::{self, Server},
     process::{Outcome, Phases, cargo, root, run},
 };
@@ -38,6 +38,7 @@ pub(crate) fn in_phases(options: &Options, phases: &mut Phases) -> Outcome {
     phases.run("packages and the cluster's programs", || cluster.build())?;
     let postgres = phases.run("PostgreSQL", postgres::install)?;
     let model = phases.run("sentence model", model::install)?;
+    let helm = phases.run("Helm", helm::install)?;
     phases.run("tests of the cluster's programs", cluster_programs)?;
     // Before the cluster is up, for the first build takes minutes.
     phases.run("build all tests", || run(cargo(["test", "--workspace", "--no-run", "--features", SENTENCE_MODEL]).args(&options.rest)))?;
@@ -53,6 +54,7 @@ pub(crate) fn in_phases(options: &Options, phases: &mut Phases) -> Outcome {
             .envs(variables)
             .env("KUBERNAUT_REQUIRE_CLUSTER", "1")
             .env("KUBERNAUT_REQUIRE_POSTGRES", "1")
+            .env("KUBERNAUT_TEST_HELM", helm)
             .env("KUBERNAUT_TEST_MINILM", model)
             .env("KUBERNAUT_REQUIRE_MODEL", "1"))
     });

@@ -239,4 +239,31 @@ mod tests {
         let (_, terms) = folder.1.judge(json!({})).await;
         assert_eq!(terms.map(|t| (t.approvers, t.groups)), Some((2, vec!["dba".to_owned()])));
     }
+
+    #[tokio::test]
+    async fn the_examples_say_what_they_promise() {
+        let policies = Policies::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/policies").into(), 2000);
+        let input = |change: fn(&mut Value)| {
+            let mut input = json!({
+                "action": {"name": "scale_replicas", "family": "workload", "risk": "low", "reversibility": "undo"}, "params": {"replicas": 2},
+                "target": {"kind": "Deployment", "labels": {}, "replicas": 2}, "environment": "production", "now": "2026-06-05T10:00:00Z",
+            });
+            change(&mut input);
+            input
+        };
+        for (what, change, expected, approvers) in [
+            ("plain", (|_| {}) as fn(&mut Value), Pass, None),
+            ("to zero", |i| i["params"]["replicas"] = json!(0), Fail, None),
+            ("to zero elsewhere", |i| (i["params"]["replicas"], i["environment"]) = (json!(0), json!("testing")), Pass, None),
+            ("too far", |i| i["params"]["replicas"] = json!(7), Fail, None),
+            ("irreversible", |i| i["action"]["reversibility"] = json!("irreversible"), Fail, None),
+            ("a node", |i| i["target"]["kind"] = json!("Node"), Ask, Some(2)),
+            ("data", |i| i["target"]["labels"] = json!({"tier": "data"}), Ask, Some(1)),
+            ("at night", |i| (i["action"]["risk"], i["environment"], i["now"]) = (json!("high"), json!("testing"), json!("2026-06-05T22:00:00Z")), Ask, None),
+            ("by day", |i| (i["action"]["risk"], i["environment"]) = (json!("high"), json!("testing")), Pass, None),
+        ] {
+            let (verdict, terms) = policies.judge(input(change)).await;
+            assert_eq!((verdict.outcome, terms.map(|t| t.approvers)), (expected, approvers), "{what}: {}", verdict.text);
+        }
+    }
 }

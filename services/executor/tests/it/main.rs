@@ -6,6 +6,7 @@ mod crash;
 mod gate;
 mod limits;
 mod live;
+mod live_safety;
 mod outside;
 mod patches;
 mod properties;
