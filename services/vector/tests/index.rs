@@ -1,6 +1,6 @@
 //! The rules of [`VectorIndex`] on every index, and what the graph must hold beyond them.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,7 +14,7 @@ pub struct HnswConfig {
     pub build_breadth: usize,
     /// Candidates looked at in a search. More finds more, slower. Default 192.
     pub search_breadth: usize,
-    /// Up to this many vectors a search looks at all of them, which is as fast there and misses none. Default 20,000.
+    /// Up to this many vectors a search looks at all of them, which is as fast there and misses none. Default 32,000.
     pub exact_up_to: usize,
     /// Share of removed vectors from which the graph is built anew, 0 to 1. Default 0.2.
     pub most_removed: f64,
@@ -24,7 +24,7 @@ pub struct HnswConfig {
 
 impl Default for HnswConfig {
     fn default() -> Self {
-        Self { connections: 16, build_breadth: 200, search_breadth: 192, exact_up_to: 20_000, most_removed: 0.2, build_threads: 0 }
+        Self { connections: 16, build_breadth: 200, search_breadth: 192, exact_up_to: 32_000, most_removed: 0.2, build_threads: 0 }
     }
 }
 

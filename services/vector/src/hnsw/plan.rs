@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_graph_is_built_when_there_is_much_and_anew_when_much_was_removed() {
-        let config = HnswConfig::default();
+        let config = HnswConfig { exact_up_to: 20_000, ..HnswConfig::default() };
         assert_eq!(work(&config, counts(20_000, 20_000, 0)), Work::None);
         assert_eq!(work(&config, counts(20_001, 20_001, 0)), Work::Build);
         assert_eq!(work(&config, counts(50_000, 50_000, 49_000)), Work::None);
