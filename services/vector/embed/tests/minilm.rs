@@ -1,7 +1,5 @@
 //! The model on its real weights. They are where `KUBERNAUT_TEST_MINILM` says; `cargo xtask test` puts them there.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
-
 use std::{fs, path::PathBuf};
 
 use kubernaut_core::{ErrorKind, port::Embedder, service::CallContext, testkit};
