@@ -45,29 +45,31 @@ export class Looker extends kubernaut.Analyzer {
 export class Memory extends kubernaut.ContextStore {
   entries = [];
 
-  remember(_ctx, entry) {
-    if (entry.incident_id) this.forget(_ctx, entry);
-    this.entries.push(entry);
+  remember(ctx, entry) {
+    if (entry.incident_id) this.forget(ctx, entry);
+    this.entries.push({ ...entry, tenant: ctx.tenant });
   }
 
-  forget(_ctx, { incident_id }) {
-    this.entries = this.entries.filter((e) => e.incident_id !== incident_id);
+  own(ctx) {
+    return this.entries.filter((e) => (e.tenant ?? "") === ctx.tenant);
   }
 
-  outcome(_ctx, update) {
-    const number = this.entries.findIndex((e) => e.incident_id === update.incident_id);
+  forget(ctx, { incident_id }) {
+    this.entries = this.entries.filter((e) => e.incident_id !== incident_id || e.tenant !== ctx.tenant);
+  }
+
+  outcome(ctx, update) {
+    const number = this.entries.findIndex((e) => e.incident_id === update.incident_id && e.tenant === ctx.tenant);
     if (number < 0) throw new kubernaut.NotFoundError("it was never remembered");
     this.entries[number] = { ...this.entries[number], ...update };
   }
 
-  recall(_ctx, query) {
+  recall(ctx, query) {
     const folded = (text) => text.toUpperCase();
     const words = [...new Set((query.text ?? "").split(/\s+/).filter((w) => /[\p{L}\p{N}]/u.test(w)).map(folded))];
     const filtered = query.fingerprint != null || query.category != null;
     const found = [];
-    for (const entry of this.entries) {
-      if (query.fingerprint != null && (query.fingerprint === "" || entry.fingerprint !== query.fingerprint)) continue;
-      if (query.category != null && entry.category !== query.category) continue;
+    for (const entry of this.own(ctx).filter((e) => admits(query, e))) {
       const matched = words.filter((w) => folded(entry.text ?? "").includes(w)).sort();
       if (words.length && !matched.length && !filtered) continue;
       const score = query.fingerprint ? 1 : (0.9 * matched.length) / Math.max(1, words.length);
@@ -77,11 +79,29 @@ export class Memory extends kubernaut.ContextStore {
     return found.slice(0, Math.min(query.limit ?? 10, 100));
   }
 
-  history(_ctx, { resource, since }) {
+  history(ctx, { resource, since }) {
     const last = (e) => Math.max(Date.parse(e.opened_at), e.closed_at ? Date.parse(e.closed_at) : 0);
-    const same = this.entries.filter((e) => short(e.resource) === short(resource) && last(e) >= Date.parse(since));
+    const same = this.own(ctx).filter((e) => short(e.resource) === short(resource) && last(e) >= Date.parse(since));
     return same.sort((a, b) => Date.parse(b.opened_at) - Date.parse(a.opened_at));
   }
+}
+
+// Whether all filters that are given hold.
+function admits(query, entry) {
+  const { resource } = entry;
+  const pairs = [
+    [query.category, entry.category],
+    [query.cluster, resource.cluster],
+    [query.namespace, resource.namespace],
+    [query.environment, entry.environment],
+  ];
+  const opened = Date.parse(entry.opened_at);
+  return (
+    (query.fingerprint == null || (query.fingerprint !== "" && query.fingerprint === entry.fingerprint)) &&
+    pairs.every(([wanted, given]) => wanted == null || wanted === given) &&
+    (query.since == null || opened >= Date.parse(query.since)) &&
+    (query.until == null || opened < Date.parse(query.until))
+  );
 }
 
 export class Lines extends kubernaut.Notifier {

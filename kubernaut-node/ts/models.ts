@@ -382,6 +382,25 @@ export interface DryRun {
   warnings?: Array<string>;
 }
 
+/** What an embedder is. */
+export interface EmbedderInfo {
+  /** Its name, such as lexical. */
+  name: string;
+  /** Differs whenever the same text would get another vector: vectors of two versions are never compared. */
+  version: string;
+  /** Numbers in a vector. */
+  dimensions: number;
+  /** What makes two vectors alike. */
+  basis: EmbeddingBasis;
+  /** The cosine from which two texts count as related at all. */
+  related: number;
+  /** One line for people. */
+  about: string;
+}
+
+/** What makes two vectors of an embedder alike. */
+export type EmbeddingBasis = "wording" | "meaning";
+
 /** Kind of environment. Ordered by strictness: production is the strictest. */
 export type Environment = "unknown" | "development" | "testing" | "staging" | "production";
 
@@ -497,6 +516,12 @@ export interface Execution {
 /** How an execution ended. */
 export type ExecutionOutcome = "applied" | "already_applied" | "no_change" | "refused" | "needs_approval";
 
+/** Which entries are wanted. */
+export interface FetchRequest {
+  /** Their keys. */
+  keys: Array<string>;
+}
+
 /** One field that differs. */
 export interface FieldChange {
   /** JSON pointer, such as /spec/replicas. */
@@ -553,6 +578,14 @@ export interface HistoryEntry {
   tenant?: string;
   /** Text that is searched: alert, cause and evidence. */
   text?: string;
+}
+
+/** Some of all that is remembered. */
+export interface HistoryPage {
+  /** The entries of all tenants, in the order in which they were written last. */
+  entries: Array<HistoryEntry>;
+  /** Where to go on, also later, when more has been written; the same as asked for if there was nothing. */
+  next: number;
 }
 
 /** What was done to a resource since a time. */
@@ -710,6 +743,18 @@ export interface LogText {
   text: string;
   /** Whether older lines were left out. */
   truncated: boolean;
+}
+
+/** How the memory stands. */
+export interface MemoryStatus {
+  /** Why recall finds less than it could for now, such as an index that is being rebuilt; None if all is well. */
+  degraded?: string | null;
+  /** What turns texts into vectors. */
+  embedder?: EmbedderInfo | null;
+  /** What finds the nearest vectors. */
+  index?: VectorIndexInfo | null;
+  /** How many entries can be found by their vectors. */
+  vectors?: number | null;
 }
 
 /** How far Kubernaut may go; it can only make a decision stricter. */
@@ -1084,6 +1129,14 @@ export interface RunRequest {
 /** Where a run stands. */
 export type RunState = "running" | "awaiting_approval" | "paused" | "compensating" | "succeeded" | "failed" | "rolled_back" | "rejected" | "cancelled" | "unknown";
 
+/** Which part of all that is remembered. */
+export interface ScanRequest {
+  /** Where to go on; 0 for the beginning. */
+  after: number;
+  /** At most this many. */
+  limit: number;
+}
+
 /** One part of a score. */
 export interface ScorePart {
   /** What was compared, such as words or alert. */
@@ -1212,6 +1265,18 @@ export interface UndoRequest {
   key: string;
   /** The incident it served. */
   incident_id?: IncidentId | null;
+}
+
+/** What an index is, and how it stands. */
+export interface VectorIndexInfo {
+  /** Its name, such as hnsw. */
+  name: string;
+  /** Numbers in a vector. */
+  dimensions: number;
+  /** Whether a search may miss a neighbour. */
+  approximate: boolean;
+  /** One line for people. */
+  about: string;
 }
 
 /** The verdict over all checks. */

@@ -79,6 +79,12 @@ export abstract class ContextStore {
   forget?(ctx: Context, request: models.ForgetRequest): MaybePromise<void>;
   /** Records how an incident ended; not_found if it was never remembered. */
   outcome?(ctx: Context, request: models.OutcomeUpdate): MaybePromise<void>;
+  /** Goes through everything that is remembered, of all tenants: from the beginning with 0, then with the next of the page before. Needs fetch, too. */
+  scan?(ctx: Context, request: models.ScanRequest): MaybePromise<models.HistoryPage>;
+  /** Entries of the context's tenant by their keys; unknown keys are left out. Needs scan, too. */
+  fetch?(ctx: Context, request: models.FetchRequest): MaybePromise<Array<models.HistoryEntry>>;
+  /** How the memory stands. */
+  status?(ctx: Context): MaybePromise<models.MemoryStatus>;
 }
 
 /** Delivers notifications. */
@@ -93,7 +99,7 @@ export const METHODS: Record<string, Record<string, boolean>> = {
   analyzer: { analyze: true, chat: false },
   workflow_engine: { start: true, get: true, signal: true, cancel: true, list: false },
   executor: { actions: true, execute: true, observe: true, dry_run: false, preconditions: false, undo: false },
-  context_store: { remember: true, recall: true, history: true, forget: false, outcome: false },
+  context_store: { remember: true, recall: true, history: true, forget: false, outcome: false, scan: false, fetch: false, status: false },
   notifier: { notify: true },
 };
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -65,19 +66,21 @@ class Memory(kubernaut.ContextStore):
     def __init__(self) -> None:
         self.entries: list[kubernaut.HistoryEntry] = []
 
+    def _own(self, ctx: kubernaut.CallContext) -> list[kubernaut.HistoryEntry]:
+        return [e for e in self.entries if e.tenant == ctx.tenant]
+
     def remember(self, ctx: kubernaut.CallContext, request: kubernaut.HistoryEntry) -> None:
         if request.incident_id is not None:
             self.forget(ctx, kubernaut.ForgetRequest(incident_id=request.incident_id))
-        self.entries.append(request)
+        self.entries.append(replace(request, tenant=ctx.tenant))
 
     def forget(self, ctx: kubernaut.CallContext, request: kubernaut.ForgetRequest) -> None:
-        self.entries = [e for e in self.entries if e.incident_id != request.incident_id]
+        self.entries = [e for e in self.entries if (e.tenant, e.incident_id) != (ctx.tenant, request.incident_id)]
 
     def outcome(self, ctx: kubernaut.CallContext, request: kubernaut.OutcomeUpdate) -> None:
         for number, entry in enumerate(self.entries):
-            if entry.incident_id == request.incident_id:
-                update = {"outcome": request.outcome, "closed_at": request.closed_at, "effectiveness": request.effectiveness}
-                self.entries[number] = kubernaut.HistoryEntry.from_dict({**entry.to_dict(), **update})
+            if (entry.tenant, entry.incident_id) == (ctx.tenant, request.incident_id):
+                self.entries[number] = replace(entry, outcome=request.outcome, closed_at=request.closed_at, effectiveness=request.effectiveness)
                 return
         raise kubernaut.NotFoundError("it was never remembered")
 
@@ -85,10 +88,8 @@ class Memory(kubernaut.ContextStore):
         words = {w.casefold() for w in (request.text or "").split() if any(c.isalnum() for c in w)}
         filtered = request.fingerprint is not None or request.category is not None
         found = []
-        for entry in self.entries:
-            if request.fingerprint is not None and (not request.fingerprint or entry.fingerprint != request.fingerprint):
-                continue
-            if request.category is not None and entry.category != request.category:
+        for entry in self._own(ctx):
+            if not _admits(request, entry):
                 continue
             text = entry.text.casefold()
             matched = sorted(w for w in words if w in text)
@@ -99,12 +100,30 @@ class Memory(kubernaut.ContextStore):
             else:
                 score, why = 0.9 * len(matched) / max(1, len(words)), "words: " + " ".join(matched)
             found.append(kubernaut.Recalled(entry=entry, score=score, why=why))
-        found.sort(key=lambda r: (r.score, r.entry.opened_at), reverse=True)
+        found.sort(key=lambda r: (r.score, _time(r.entry.opened_at)), reverse=True)
         return found[: min(request.limit or 10, 100)]
 
     def history(self, ctx: kubernaut.CallContext, request: kubernaut.HistoryRequest) -> list[kubernaut.HistoryEntry]:
-        same = [e for e in self.entries if str(e.resource) == str(request.resource) and max(_time(e.opened_at), _time(e.closed_at)) >= _time(request.since)]
-        return sorted(same, key=lambda e: e.opened_at, reverse=True)
+        since = _time(request.since)
+        same = [e for e in self._own(ctx) if str(e.resource) == str(request.resource) and max(_time(e.opened_at), _time(e.closed_at)) >= since]
+        return sorted(same, key=lambda e: _time(e.opened_at), reverse=True)
+
+
+def _admits(query: kubernaut.RecallQuery, entry: kubernaut.HistoryEntry) -> bool:
+    """Whether all filters that are given hold."""
+    pairs = [
+        (query.category, entry.category),
+        (query.cluster, entry.resource.cluster),
+        (query.namespace, entry.resource.namespace),
+        (query.environment, entry.environment),
+    ]
+    opened = _time(entry.opened_at)
+    return (
+        (query.fingerprint is None or bool(query.fingerprint) and query.fingerprint == entry.fingerprint)
+        and all(wanted is None or wanted == given for wanted, given in pairs)
+        and (query.since is None or opened >= _time(query.since))
+        and (query.until is None or opened < _time(query.until))
+    )
 
 
 def _time(text: str | None) -> datetime:

@@ -42,6 +42,8 @@ __all__ = [
     "Decision",
     "Delivery",
     "DryRun",
+    "EmbedderInfo",
+    "EmbeddingBasis",
     "Environment",
     "ErrorBody",
     "ErrorKind",
@@ -54,10 +56,12 @@ __all__ = [
     "ExecuteRequest",
     "Execution",
     "ExecutionOutcome",
+    "FetchRequest",
     "FieldChange",
     "ForgetRequest",
     "GateReport",
     "HistoryEntry",
+    "HistoryPage",
     "HistoryRequest",
     "Incident",
     "IncidentId",
@@ -69,6 +73,7 @@ __all__ = [
     "LedgerStats",
     "Likeness",
     "LogText",
+    "MemoryStatus",
     "Mode",
     "Notification",
     "NotificationId",
@@ -104,6 +109,7 @@ __all__ = [
     "RunId",
     "RunRequest",
     "RunState",
+    "ScanRequest",
     "ScorePart",
     "Severity",
     "Signal",
@@ -114,6 +120,7 @@ __all__ = [
     "StepState",
     "TokenUsage",
     "UndoRequest",
+    "VectorIndexInfo",
     "Verdict",
     "Verification",
     "VerificationCheck",
@@ -145,6 +152,9 @@ CheckOutcome = Literal["pass", "ask", "fail", "skip"]
 
 Decision = Literal["act", "approve", "escalate", "no_action"]
 """What should happen, before the mode is applied."""
+
+EmbeddingBasis = Literal["wording", "meaning"]
+"""What makes two vectors of an embedder alike."""
 
 Environment = Literal["unknown", "development", "testing", "staging", "production"]
 """Kind of environment. Ordered by strictness: production is the strictest."""
@@ -1150,6 +1160,47 @@ class DryRun(_extras.Model):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class EmbedderInfo(_extras.Model):
+    """What an embedder is."""
+
+    name: str
+    """Its name, such as lexical."""
+    version: str
+    """Differs whenever the same text would get another vector: vectors of two versions are never compared."""
+    dimensions: int
+    """Numbers in a vector."""
+    basis: EmbeddingBasis
+    """What makes two vectors alike."""
+    related: float
+    """The cosine from which two texts count as related at all."""
+    about: str
+    """One line for people."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EmbedderInfo:
+        """Reads it from JSON values."""
+        return cls(
+            name=data["name"],
+            version=data["version"],
+            dimensions=data["dimensions"],
+            basis=data["basis"],
+            related=data["related"],
+            about=data["about"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Writes it as JSON values."""
+        out: dict[str, Any] = {}
+        out["name"] = self.name
+        out["version"] = self.version
+        out["dimensions"] = self.dimensions
+        out["basis"] = self.basis
+        out["related"] = self.related
+        out["about"] = self.about
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ErrorBody(_extras.Model):
     """An error on its way to another language."""
 
@@ -1418,6 +1469,27 @@ class Execution(_extras.Model):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class FetchRequest(_extras.Model):
+    """Which entries are wanted."""
+
+    keys: list[str]
+    """Their keys."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FetchRequest:
+        """Reads it from JSON values."""
+        return cls(
+            keys=data["keys"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Writes it as JSON values."""
+        out: dict[str, Any] = {}
+        out["keys"] = self.keys
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class FieldChange(_extras.Model):
     """One field that differs."""
 
@@ -1578,6 +1650,31 @@ class HistoryEntry(_extras.Model):
             out["parameters"] = self.parameters
         out["tenant"] = self.tenant
         out["text"] = self.text
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class HistoryPage(_extras.Model):
+    """Some of all that is remembered."""
+
+    entries: list[HistoryEntry]
+    """The entries of all tenants, in the order in which they were written last."""
+    next: int
+    """Where to go on, also later, when more has been written; the same as asked for if there was nothing."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> HistoryPage:
+        """Reads it from JSON values."""
+        return cls(
+            entries=[HistoryEntry.from_dict(v) for v in data["entries"]],
+            next=data["next"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Writes it as JSON values."""
+        out: dict[str, Any] = {}
+        out["entries"] = [v.to_dict() for v in self.entries]
+        out["next"] = self.next
         return out
 
 
@@ -1966,6 +2063,43 @@ class LogText(_extras.Model):
         out: dict[str, Any] = {}
         out["text"] = self.text
         out["truncated"] = self.truncated
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class MemoryStatus(_extras.Model):
+    """How the memory stands."""
+
+    degraded: str | None = None
+    """Why recall finds less than it could for now, such as an index that is being rebuilt; None if all is well."""
+    embedder: EmbedderInfo | None = None
+    """What turns texts into vectors."""
+    index: VectorIndexInfo | None = None
+    """What finds the nearest vectors."""
+    vectors: int | None = None
+    """How many entries can be found by their vectors."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MemoryStatus:
+        """Reads it from JSON values."""
+        return cls(
+            degraded=data.get("degraded"),
+            embedder=None if data.get("embedder") is None else EmbedderInfo.from_dict(data["embedder"]),
+            index=None if data.get("index") is None else VectorIndexInfo.from_dict(data["index"]),
+            vectors=data.get("vectors"),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Writes it as JSON values."""
+        out: dict[str, Any] = {}
+        if self.degraded is not None:
+            out["degraded"] = self.degraded
+        if self.embedder is not None:
+            out["embedder"] = self.embedder.to_dict()
+        if self.index is not None:
+            out["index"] = self.index.to_dict()
+        if self.vectors is not None:
+            out["vectors"] = self.vectors
         return out
 
 
@@ -2870,6 +3004,31 @@ class RunRequest(_extras.Model):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class ScanRequest(_extras.Model):
+    """Which part of all that is remembered."""
+
+    after: int
+    """Where to go on; 0 for the beginning."""
+    limit: int
+    """At most this many."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ScanRequest:
+        """Reads it from JSON values."""
+        return cls(
+            after=data["after"],
+            limit=data["limit"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Writes it as JSON values."""
+        out: dict[str, Any] = {}
+        out["after"] = self.after
+        out["limit"] = self.limit
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ScorePart(_extras.Model):
     """One part of a score."""
 
@@ -3199,6 +3358,39 @@ class UndoRequest(_extras.Model):
         out["key"] = self.key
         if self.incident_id is not None:
             out["incident_id"] = self.incident_id
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class VectorIndexInfo(_extras.Model):
+    """What an index is, and how it stands."""
+
+    name: str
+    """Its name, such as hnsw."""
+    dimensions: int
+    """Numbers in a vector."""
+    approximate: bool
+    """Whether a search may miss a neighbour."""
+    about: str
+    """One line for people."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VectorIndexInfo:
+        """Reads it from JSON values."""
+        return cls(
+            name=data["name"],
+            dimensions=data["dimensions"],
+            approximate=data["approximate"],
+            about=data["about"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Writes it as JSON values."""
+        out: dict[str, Any] = {}
+        out["name"] = self.name
+        out["dimensions"] = self.dimensions
+        out["approximate"] = self.approximate
+        out["about"] = self.about
         return out
 
 

@@ -138,6 +138,18 @@ class ContextStore(Plugin):
         """Records how an incident ended; not_found if it was never remembered."""
         raise UnsupportedError("this part has no outcome", operation="context_store.outcome")
 
+    def scan(self, ctx: CallContext, request: ScanRequest) -> MaybeAwaitable[HistoryPage]:
+        """Goes through everything that is remembered, of all tenants: from the beginning with 0, then with the next of the page before. Needs fetch, too."""
+        raise UnsupportedError("this part has no scan", operation="context_store.scan")
+
+    def fetch(self, ctx: CallContext, request: FetchRequest) -> MaybeAwaitable[List[HistoryEntry]]:
+        """Entries of the context's tenant by their keys; unknown keys are left out. Needs scan, too."""
+        raise UnsupportedError("this part has no fetch", operation="context_store.fetch")
+
+    def status(self, ctx: CallContext) -> MaybeAwaitable[MemoryStatus]:
+        """How the memory stands."""
+        raise UnsupportedError("this part has no status", operation="context_store.status")
+
 
 class Notifier(Plugin):
     """Delivers notifications."""
@@ -157,7 +169,7 @@ REQUESTS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "analyzer": {"analyze": AnalysisRequest.from_dict, "chat": ChatRequest.from_dict},
     "workflow_engine": {"start": StartRequest.from_dict, "get": RunRequest.from_dict, "signal": SignalRequest.from_dict, "cancel": RunRequest.from_dict, "list": RunFilter.from_dict},
     "executor": {"actions": lambda found: found, "execute": ExecuteRequest.from_dict, "observe": ActionRequest.from_dict, "dry_run": ActionRequest.from_dict, "preconditions": ActionRequest.from_dict, "undo": UndoRequest.from_dict},
-    "context_store": {"remember": HistoryEntry.from_dict, "recall": RecallQuery.from_dict, "history": HistoryRequest.from_dict, "forget": ForgetRequest.from_dict, "outcome": OutcomeUpdate.from_dict},
+    "context_store": {"remember": HistoryEntry.from_dict, "recall": RecallQuery.from_dict, "history": HistoryRequest.from_dict, "forget": ForgetRequest.from_dict, "outcome": OutcomeUpdate.from_dict, "scan": ScanRequest.from_dict, "fetch": FetchRequest.from_dict, "status": lambda found: found},
     "notifier": {"notify": Notification.from_dict},
 }
 """How the request of each method is read."""

@@ -83,13 +83,22 @@ impl Hosted {
         if let Some(unknown) = spec.methods.iter().find(|has| !methods.iter().any(|m| m.name == *has)) {
             return Err(invalid("the plug-in names a method that its kind does not have", unknown));
         }
-        let capabilities = methods.iter().filter(|m| spec.methods.iter().any(|has| has == m.name)).filter_map(|m| m.capability).collect();
+        let has = |m: &Method| spec.methods.iter().any(|has| has == m.name);
+        // A capability of several methods takes all of them.
+        let whole = |c: &Capability| methods.iter().filter(|m| m.capability == Some(*c)).all(has);
+        let mut capabilities: Vec<Capability> = methods.iter().filter_map(|m| m.capability).filter(whole).collect();
+        capabilities.dedup();
         let slots = Arc::new(Semaphore::new(spec.max_concurrency.clamp(1, Semaphore::MAX_PERMITS)));
         Ok(Self { host, spec, slots, capabilities })
     }
 
     pub(super) fn offered(&self) -> Vec<Capability> {
         self.capabilities.clone()
+    }
+
+    /// Whether the object has a method.
+    pub(super) fn has(&self, method: &'static Method) -> bool {
+        self.spec.methods.iter().any(|has| has == method.name)
     }
 
     /// Calls an optional method; without its capability the host is not asked.

@@ -8,14 +8,15 @@ use kubernaut_core::{
     },
     service::{
         AnalysisRequest, Analyzer, CallContext, Capability, ChatReply, ChatRequest, Classifier, ClassifyRequest, ContextStore, Delivery,
-        ExecuteRequest, Executor, Notifier, OutcomeUpdate, RecallQuery, Recalled, RunFilter, Signal, StartRequest, UndoRequest, WorkflowEngine,
+        ExecuteRequest, Executor, HistoryPage, MemoryStatus, Notifier, OutcomeUpdate, RecallQuery, Recalled, RunFilter, Signal, StartRequest,
+        UndoRequest, WorkflowEngine,
     },
 };
 
 use super::{
     Hosted,
     traits::{analyzer, classifier, context_store, executor, notifier, workflow_engine},
-    wire::{ForgetRequest, HistoryRequest, RunRequest, SignalRequest},
+    wire::{FetchRequest, ForgetRequest, HistoryRequest, RunRequest, ScanRequest, SignalRequest},
 };
 
 #[async_trait]
@@ -133,6 +134,18 @@ impl ContextStore for Hosted {
 
     async fn outcome(&self, ctx: CallContext, update: OutcomeUpdate) -> Result<()> {
         self.optional(&context_store::OUTCOME, ctx, update).await
+    }
+
+    async fn scan(&self, ctx: CallContext, after: u64, limit: u32) -> Result<HistoryPage> {
+        self.optional(&context_store::SCAN, ctx, ScanRequest { after, limit }).await
+    }
+
+    async fn fetch(&self, ctx: CallContext, keys: Vec<String>) -> Result<Vec<HistoryEntry>> {
+        self.optional(&context_store::FETCH, ctx, FetchRequest { keys }).await
+    }
+
+    async fn status(&self, ctx: CallContext) -> Result<MemoryStatus> {
+        if self.has(&context_store::STATUS) { self.ask(&context_store::STATUS, ctx, ()).await } else { Ok(MemoryStatus::default()) }
     }
 
     fn capabilities(&self) -> Vec<Capability> {

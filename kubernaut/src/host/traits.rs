@@ -3,15 +3,15 @@
 use kubernaut_core::{
     model::{ActionRequest, ActionSpec, Analysis, Classification, DryRun, Execution, HistoryEntry, Notification, Observation, Precondition, Run},
     service::{
-        AnalysisRequest, Capability, ChatReply, ChatRequest, ClassifyRequest, Delivery, ExecuteRequest, OutcomeUpdate, RecallQuery, Recalled,
-        RunFilter, StartRequest, UndoRequest,
+        AnalysisRequest, Capability, ChatReply, ChatRequest, ClassifyRequest, Delivery, ExecuteRequest, HistoryPage, MemoryStatus, OutcomeUpdate,
+        RecallQuery, Recalled, RunFilter, StartRequest, UndoRequest,
     },
 };
 use schemars::{Schema, SchemaGenerator};
 
 use super::{
     PluginKind,
-    wire::{ForgetRequest, HistoryRequest, RunRequest, SignalRequest},
+    wire::{FetchRequest, ForgetRequest, HistoryRequest, RunRequest, ScanRequest, SignalRequest},
 };
 
 /// One method that a host can implement.
@@ -120,6 +120,12 @@ traits! {
             "Removes an incident from the memory; unknown ids are no error.";
         OUTCOME = outcome(OutcomeUpdate) -> (), false, Some(Capability::Outcome),
             "Records how an incident ended; not_found if it was never remembered.";
+        SCAN = scan(ScanRequest) -> HistoryPage, false, Some(Capability::Scan),
+            "Goes through everything that is remembered, of all tenants: from the beginning with 0, then with the next of the page before. Needs fetch, too.";
+        FETCH = fetch(FetchRequest) -> Vec<HistoryEntry>, false, Some(Capability::Scan),
+            "Entries of the context's tenant by their keys; unknown keys are left out. Needs scan, too.";
+        STATUS = status(()) -> MemoryStatus, false, None,
+            "How the memory stands.";
     }
     Notifier notifier "Delivers notifications." {
         NOTIFY = notify(Notification) -> Delivery, true, None,

@@ -92,6 +92,22 @@ pub(super) struct ForgetRequest {
     pub(super) incident_id: IncidentId,
 }
 
+/// Which part of all that is remembered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(super) struct ScanRequest {
+    /// Where to go on; 0 for the beginning.
+    pub(super) after: u64,
+    /// At most this many.
+    pub(super) limit: u32,
+}
+
+/// Which entries are wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(super) struct FetchRequest {
+    /// Their keys.
+    pub(super) keys: Vec<String>,
+}
+
 /// Which run is meant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(super) struct RunRequest {

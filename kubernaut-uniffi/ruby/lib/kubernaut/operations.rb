@@ -104,7 +104,7 @@ module Kubernaut
     "analyzer" => { "analyze" => true, "chat" => false },
     "workflow_engine" => { "start" => true, "get" => true, "signal" => true, "cancel" => true, "list" => false },
     "executor" => { "actions" => true, "execute" => true, "observe" => true, "dry_run" => false, "preconditions" => false, "undo" => false },
-    "context_store" => { "remember" => true, "recall" => true, "history" => true, "forget" => false, "outcome" => false },
+    "context_store" => { "remember" => true, "recall" => true, "history" => true, "forget" => false, "outcome" => false, "scan" => false, "fetch" => false, "status" => false },
     "notifier" => { "notify" => true },
   }.freeze
 
