@@ -642,3 +642,48 @@ async fn a_run_that_is_gone_is_judged_by_its_cron_job() {
     let a = w.diagnose("Job/crm/rollup-29400000").await;
     assert_eq!(a.candidates[0].category.as_str(), "no_fault", "{a:#?}");
 }
+
+#[tokio::test]
+async fn a_rule_for_name_resolution_that_misses_the_name_server_is_told() {
+    for (label, blocked) in [("kube-dns", false), ("coredns-old", true)] {
+        let mut w = World::new("shop");
+        w.ns = "kube-system".into();
+        w.deploy(
+            deploy("coredns", app("coredns")).replicas(2).meta(json!({"spec": {"template": {"metadata": {"labels": {"k8s-app": "kube-dns"}}}}})),
+        );
+        for o in w.objects.iter_mut().filter(|o| o["kind"] == "Pod") {
+            o["metadata"]["labels"]["k8s-app"] = json!("kube-dns");
+        }
+        w.ns = "shop".into();
+        w.deploy(deploy("db", app("db")));
+        w.serve("db", 5432);
+        w.object(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            "egress",
+            json!({"spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [
+            {"to": [{"podSelector": {}}]},
+            {"to": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"k8s-app": label}}}], "ports": [{"port": 53, "protocol": "UDP"}]}]}}),
+        );
+        w.deploy(
+            deploy("api", spec(merge(container("api", "a:1"), json!({"env": [{"name": "DB", "value": "db:5432"}]}))))
+                .pods(Pods::Crash(1, "Error", 3)),
+        );
+        w.log("api-h0-p0", "api", "FATAL lookup db on 10.96.0.10:53: read udp: i/o timeout");
+        let a = w.diagnose("Deployment/shop/api").await;
+        assert_eq!(a.candidates[0].category.as_str() == "network_policy_block", blocked, "{label} {a:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_probe_whose_file_is_missing_says_that_the_process_is_not_well() {
+    let mut w = World::new("edge");
+    w.deploy(
+        deploy("tls", spec(merge(container("tls", "a:1"), json!({"readinessProbe": {"exec": {"command": ["cat", "/tmp/ready"]}}}))))
+            .since(60)
+            .pods(Pods::Unready(50)),
+    );
+    w.warn("Pod/edge/tls-h0-p0", "Unhealthy", "Readiness probe failed: cat: /tmp/ready: no such file or directory", 200, 49, 0);
+    let a = w.diagnose("Deployment/edge/tls").await;
+    assert_ne!(a.candidates[0].category.as_str(), "readiness_probe_misconfig", "{a:#?}");
+}

@@ -211,6 +211,11 @@ fn name_server(facts: &Facts) -> Option<Finding> {
 /// Egress rules without name resolution.
 fn name_lookup(case: &Case<'_>, object: &Object) -> Option<Finding> {
     let end = End::pod(object);
+    if let Some(server) = dns(case.facts).and_then(|w| w.live_pods().next()) {
+        let block = netpol::blocked(case.facts, &end, &End::pod(server), Some(53))?;
+        let policy = block.policies.iter().max_by_key(|p| managed::changed_at(p))?;
+        return Some(stops_lookup(policy, block.direction));
+    }
     let selecting: Vec<&Object> =
         case.facts.store.list("NetworkPolicy", object.namespace()).filter(|p| netpol::selects(p, &end, Direction::Egress)).collect();
     let allows = |p: &&Object| {
@@ -224,20 +229,20 @@ fn name_lookup(case: &Case<'_>, object: &Object) -> Option<Finding> {
     if selecting.is_empty() || selecting.iter().any(allows) {
         return None;
     }
-    let policy = selecting.iter().max_by_key(|p| managed::changed_at(p))?;
+    Some(stops_lookup(selecting.iter().max_by_key(|p| managed::changed_at(p))?, Direction::Egress))
+}
+
+fn stops_lookup(policy: &Object, direction: Direction) -> Finding {
     let reference = policy.reference();
-    Some(
-        Finding::new(Category::NetworkPolicyBlock, &reference, 0.93, "the policy stops name resolution")
-            .because(&reference, EvidenceSource::Spec, "no egress rule allows port 53")
-            .propose(
-                propose::action(
-                    "patch_network_policy",
-                    &reference,
-                    json!({ "direction": "egress", "peer": { "namespace": "kube-system", "pod_labels": { "k8s-app": "kube-dns" } }, "port": 53 }),
-                )
-                .when(true, "only name resolution is allowed, nothing else is opened")
+    let params =
+        json!({ "direction": direction.as_str(), "peer": { "namespace": "kube-system", "pod_labels": { "k8s-app": "kube-dns" } }, "port": 53 });
+    Finding::new(Category::NetworkPolicyBlock, &reference, 0.93, "the policy stops name resolution")
+        .because(&reference, EvidenceSource::Spec, format!("no {} rule lets port 53 of the name server pass", direction.as_str()))
+        .because_some(&reference, EvidenceSource::Spec, managed::changed_at(policy).map(|c| format!("last changed at {c}")))
+        .propose(
+            propose::action("patch_network_policy", &reference, params)
+                .when(direction == Direction::Egress, "only name resolution is allowed, nothing else is opened")
                 .effect("names resolve again")
                 .done(),
-            ),
-    )
+        )
 }

@@ -246,7 +246,10 @@ fn wrong_protocol(container: &Container<'_>, field: &str, event: &KubeEvent) -> 
         let patch = if scheme == "HTTP" { Map::from_iter([("scheme".to_owned(), json!("HTTPS"))]) } else { Map::new() };
         return fault(0.9, format!("the {probe} speaks HTTP, the process another protocol"), patch);
     }
-    if has(&["executable file not found", "no such file or directory", "command not found", "OCI runtime exec failed"]) {
+    // A file that the command looks for may be missing because the process is not well; only the command itself counts.
+    if has(&["executable file not found", "command not found", "OCI runtime exec failed"])
+        && !has(&["stopped container", "not running", "process not found"])
+    {
         return fault(0.93, format!("the {probe} runs a command that the container does not have"), Map::new());
     }
     let grpc = container.spec[field]["grpc"].is_object();
