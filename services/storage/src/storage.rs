@@ -10,14 +10,14 @@ use kubernaut_core::{
 };
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "postgres")]
+use crate::{PostgresConfig, PostgresLedger, postgres::sql::PostgresSql};
 use crate::{
     RetentionConfig, SqliteConfig, SqliteLedger,
     portable::LedgerPlace,
     shared::{fault::Fault, sql::Sql},
     sqlite::sql::SqliteSql,
 };
-#[cfg(feature = "postgres")]
-use crate::{PostgresConfig, PostgresLedger, postgres::sql::PostgresSql};
 
 /// What holds for either database.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

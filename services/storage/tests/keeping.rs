@@ -136,7 +136,11 @@ async fn time_and_holds(b: &Bench) {
     assert_eq!(b.purge(true).await, [(RetentionClass::Audit, 1)]);
     assert_eq!(b.ledger.audit(ctx(), gone).await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(b.ledger.incident(ctx(), open).await.unwrap().phase, Phase::Received, "what has not ended is never too old");
-    assert_eq!((b.ledger.alerts(ctx(), held).await.unwrap().len(), b.ledger.audit(ctx(), held).await.unwrap().len()), (1, 3), "a hold holds everything");
+    assert_eq!(
+        (b.ledger.alerts(ctx(), held).await.unwrap().len(), b.ledger.audit(ctx(), held).await.unwrap().len()),
+        (1, 3),
+        "a hold holds everything"
+    );
 
     let report = verify(b.proof().await, Some(b.public()));
     assert_eq!(report.broken, [], "what was purged is still accounted for");

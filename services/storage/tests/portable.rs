@@ -57,7 +57,10 @@ async fn fill(ledger: &SqliteLedger) {
     let mut incident = lease.incident;
     incident.phase = Phase::Resolved;
     let events = vec![NewEvent::system("incident.phase_changed", "test", json!({ "share": [0.1, 1e-7, 5e-324] }))];
-    ledger.advance(ctx(), Advance { incident, epoch: lease.epoch, events, notifications: vec![notification], wake_at: None, release: true }).await.unwrap();
+    ledger
+        .advance(ctx(), Advance { incident, epoch: lease.epoch, events, notifications: vec![notification], wake_at: None, release: true })
+        .await
+        .unwrap();
     let request = serde_json::from_value(json!({ "action": "x", "target": ObjectRef::new("Node", None, "n1"), "params": {}, "key": "k1" })).unwrap();
     let intent = Intent {
         key: "k1".into(),

@@ -2,7 +2,7 @@
 //! where one has to be killed, it is a real one.
 
 #![cfg(feature = "postgres")]
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -104,7 +104,8 @@ async fn a_subscriber_that_resumes_misses_nothing_while_processes_write() {
     let Some(url) = database::url() else { return };
     let config = database::config(&url);
     let processes = [open(&config).await, open(&config).await];
-    let ids: Vec<IncidentId> = take(&processes[0], (0..4).map(|f| alert(&format!("f{f}"), "p")).collect()).await.iter().map(|r| r.incident_id.unwrap()).collect();
+    let ids: Vec<IncidentId> =
+        take(&processes[0], (0..4).map(|f| alert(&format!("f{f}"), "p")).collect()).await.iter().map(|r| r.incident_id.unwrap()).collect();
     const EACH: u32 = 40;
     let writers: Vec<_> = (0..16)
         .map(|writer: usize| {

@@ -41,8 +41,7 @@ async fn what_was_answered_survives_the_death_of_the_server() {
     };
     let ledger = PostgresLedger::open(database::config(&url), Arc::new(SystemClock)).await.unwrap();
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let senders: Vec<_> =
-        (0..16).map(|sender| tokio::spawn(send_until(ledger.clone(), sender, stop.clone(), answered.clone()))).collect();
+    let senders: Vec<_> = (0..16).map(|sender| tokio::spawn(send_until(ledger.clone(), sender, stop.clone(), answered.clone()))).collect();
     for _ in 0..2 {
         let before = answered.load(Ordering::Relaxed);
         while answered.load(Ordering::Relaxed) < before + 200 {

@@ -1,7 +1,6 @@
 //! Both databases hold the same.
 
 #![cfg(feature = "postgres")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,8 +12,8 @@ use kubernaut_core::port::SystemClock;
 use kubernaut_storage::{PostgresLedger, SqliteConfig, SqliteLedger};
 use sqlx::{Connection, PgConnection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
-mod common;
-use common::database;
+#[path = "common/database.rs"]
+mod database;
 
 /// Made anew from other tables, so each database has its own way: which words an entry of the memory holds.
 const DERIVED: [&str; 2] = ["memory_words", "memory_vocabulary"];

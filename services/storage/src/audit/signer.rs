@@ -29,7 +29,8 @@ impl AuditKey {
             .map_err(|e| Error::not_found(OPERATION, "cannot read the key that signs checkpoints").with("path", path.display()).source(e))?;
         refuse_open_file(path)?;
         let wrong = || {
-            Error::invalid(OPERATION, "the key file must hold 64 hex digits; make one with `kubernaut audit keygen FILE`").with("path", path.display())
+            Error::invalid(OPERATION, "the key file must hold 64 hex digits; make one with `kubernaut audit keygen FILE`")
+                .with("path", path.display())
         };
         let seed = hex::decode(text.trim()).map_err(|_| wrong())?;
         Self::from_seed(&seed).ok_or_else(wrong)
@@ -52,7 +53,8 @@ impl AuditKey {
             writeln!(file, "{}", hex::encode(seed))?;
             file.sync_all()
         });
-        written.map_err(|e| Error::conflict(OPERATION, "cannot write the key; the file must not exist yet").with("path", path.display()).source(e))?;
+        written
+            .map_err(|e| Error::conflict(OPERATION, "cannot write the key; the file must not exist yet").with("path", path.display()).source(e))?;
         Self::from_seed(&seed).ok_or_else(|| Error::internal(OPERATION, "no key can be made of the seed"))
     }
 

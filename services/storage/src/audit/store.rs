@@ -7,7 +7,10 @@ use kubernaut_core::{
 
 use super::{AuditKey, ChainHead, Checkpoint, PROOF_FORMAT, ProofLine, PurgeRecord};
 use crate::{
-    portable::{content, tables::{TABLES, Table}},
+    portable::{
+        content,
+        tables::{TABLES, Table},
+    },
     shared::{
         fault::Fault,
         sql::{Kind, Row, Sql, Value, number, places},
@@ -32,9 +35,12 @@ pub(crate) async fn take_checkpoint(sql: &mut dyn Sql, now: Timestamp, key: Opti
         Some([seq, event, hash]) => (seq.as_int()?, event.as_int()?, hash.as_text()?.to_owned()),
         _ => (0, 0, GENESIS_HASH.to_owned()),
     };
-    let newest = number(sql, "SELECT coalesce(max(seq), 0) FROM events WHERE seq > ? AND seq <= ?", &[Value::int(covered), Value::int(covered + EVENTS)]).await?;
+    let newest =
+        number(sql, "SELECT coalesce(max(seq), 0) FROM events WHERE seq > ? AND seq <= ?", &[Value::int(covered), Value::int(covered + EVENTS)])
+            .await?;
     // Past a gap wider than one checkpoint, which purged events leave.
-    let newest = if newest > 0 { newest } else { number(sql, "SELECT coalesce(min(seq), 0) FROM events WHERE seq > ?", &[Value::int(covered)]).await? };
+    let newest =
+        if newest > 0 { newest } else { number(sql, "SELECT coalesce(min(seq), 0) FROM events WHERE seq > ?", &[Value::int(covered)]).await? };
     if newest <= covered {
         return Ok(None);
     }
@@ -107,7 +113,8 @@ pub(crate) async fn prove(
     for (name, read) in [("audit_purges", purge_line as fn(&Row) -> Result<ProofLine, Fault>), ("audit_checkpoints", checkpoint_line)] {
         lines += each(sql, table(name)?, read, take).await?;
     }
-    let heads = Table { name: "incidents", columns: &[("id", Kind::Text), ("audit_seq", Kind::Int), ("audit_hash", Kind::Text)], key: 1, numbered: false };
+    let heads =
+        Table { name: "incidents", columns: &[("id", Kind::Text), ("audit_seq", Kind::Int), ("audit_hash", Kind::Text)], key: 1, numbered: false };
     lines += each(sql, &heads, |row| Ok(ProofLine::Head(head(row)?)), take).await?;
     lines += each(sql, table("audit")?, row_line, take).await?;
     take(ProofLine::End { lines })?;

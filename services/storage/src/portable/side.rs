@@ -30,7 +30,10 @@ pub(crate) enum Sharing {
 
 /// A connection in a transaction.
 pub(crate) enum Side {
-    Sqlite { connection: SqliteConnection, _lock: Option<FileLock> },
+    Sqlite {
+        connection: SqliteConnection,
+        _lock: Option<FileLock>,
+    },
     #[cfg(feature = "postgres")]
     Postgres(Box<sqlx::PgConnection>),
 }

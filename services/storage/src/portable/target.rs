@@ -42,8 +42,7 @@ pub(crate) async fn write(side: &mut Side, table: &Table, rows: &[Row]) -> Resul
 
 /// The last number that was given to an event, which may be gone by now.
 pub(crate) async fn last_event(side: &mut Side) -> Result<i64, Fault> {
-    let query =
-        if side.is_sqlite() { "SELECT seq FROM sqlite_sequence WHERE name = 'events'" } else { "SELECT last FROM event_numbers" };
+    let query = if side.is_sqlite() { "SELECT seq FROM sqlite_sequence WHERE name = 'events'" } else { "SELECT last FROM event_numbers" };
     number(&mut *side.sql(), query, &[]).await
 }
 

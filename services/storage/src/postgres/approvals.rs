@@ -51,14 +51,15 @@ pub(crate) async fn put(tx: &mut Tx, approval: &Approval) -> Result<(), Fault> {
 }
 
 async fn insert(tx: &mut Tx, approval: &Approval) -> Result<(), Fault> {
-    let query = sqlx::query("INSERT INTO approvals (id, incident_id, run_id, state, requested_at, expires_at, doc) VALUES ($1, $2, $3, $4, $5, $6, $7)")
-        .bind(approval.id.to_string())
-        .bind(approval.incident_id.to_string())
-        .bind(approval.run_id.to_string())
-        .bind(state_name(approval.state))
-        .bind(micros(approval.requested_at))
-        .bind(micros(approval.expires_at))
-        .bind(encode("approval", approval)?);
+    let query =
+        sqlx::query("INSERT INTO approvals (id, incident_id, run_id, state, requested_at, expires_at, doc) VALUES ($1, $2, $3, $4, $5, $6, $7)")
+            .bind(approval.id.to_string())
+            .bind(approval.incident_id.to_string())
+            .bind(approval.run_id.to_string())
+            .bind(state_name(approval.state))
+            .bind(micros(approval.requested_at))
+            .bind(micros(approval.expires_at))
+            .bind(encode("approval", approval)?);
     tx.execute(query).await?;
     Ok(())
 }

@@ -51,7 +51,9 @@ pub(crate) fn describe(error: &Error) -> (ErrorKind, &'static str) {
         Error::PoolTimedOut => (ErrorKind::Unavailable, "postgresql did not give a connection in time; check that it runs and how many it allows"),
         Error::PoolClosed | Error::WorkerCrashed => (ErrorKind::Unavailable, "the ledger is closed"),
         Error::Tls(_) => (ErrorKind::Unavailable, "no secure connection to postgresql; check `sslmode` and the certificates"),
-        Error::Io(_) | Error::Protocol(_) | Error::BeginFailed => (ErrorKind::Unavailable, "the connection to postgresql is lost; check that it runs"),
+        Error::Io(_) | Error::Protocol(_) | Error::BeginFailed => {
+            (ErrorKind::Unavailable, "the connection to postgresql is lost; check that it runs")
+        }
         Error::ColumnDecode { .. } | Error::Decode(_) => (ErrorKind::Corrupt, "a stored row cannot be read; restore the ledger from a backup"),
         _ => (ErrorKind::Internal, "postgresql failed unexpectedly"),
     }

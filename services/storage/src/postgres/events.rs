@@ -98,7 +98,10 @@ pub(crate) async fn number_all(sql: &mut dyn Sql) -> Result<(), Fault> {
 pub(crate) async fn after(tx: &mut Tx, seq: u64, incident: Option<IncidentId>, wanted: Option<u32>) -> Result<Vec<Event>, Fault> {
     let limit = limit(wanted, 100, 1000);
     let query = match incident {
-        Some(id) => sqlx::query("SELECT * FROM events WHERE seq > $1 AND incident_id = $3 ORDER BY seq LIMIT $2").bind(int(seq)).bind(limit).bind(id.to_string()),
+        Some(id) => sqlx::query("SELECT * FROM events WHERE seq > $1 AND incident_id = $3 ORDER BY seq LIMIT $2")
+            .bind(int(seq))
+            .bind(limit)
+            .bind(id.to_string()),
         None => sqlx::query("SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2").bind(int(seq)).bind(limit),
     };
     tx.all(query).await?.iter().map(event).collect()

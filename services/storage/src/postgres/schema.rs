@@ -8,7 +8,7 @@ use super::error::Fault;
 
 const OPERATION: &str = "ledger.open";
 /// Whoever brings a schema forward holds this lock, so that processes which start at once do not do it twice.
-const LOCK: i64 = 0x4b4e_5554;
+const LOCK: i32 = 0x4b4e_5554;
 
 struct Migration {
     version: i64,
@@ -39,7 +39,7 @@ pub(crate) async fn require_current(connection: &mut PgConnection, schema: &str)
 pub(crate) async fn migrate(connection: &mut PgConnection, schema: &str, now: Timestamp) -> Result<()> {
     let sql = |e: sqlx::Error| Fault::Postgres(e).public(OPERATION);
     let mut tx = connection.begin().await.map_err(sql)?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext($2))").bind(LOCK as i32).bind(schema).execute(&mut *tx).await.map_err(sql)?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext($2))").bind(LOCK).bind(schema).execute(&mut *tx).await.map_err(sql)?;
     let known = applied(&mut tx, schema).await?;
     check(&known)?;
     for migration in MIGRATIONS.iter().skip(known.len()) {
@@ -52,7 +52,9 @@ pub(crate) async fn migrate(connection: &mut PgConnection, schema: &str, now: Ti
 /// Version and checksum of what was applied, in order.
 async fn applied(connection: &mut PgConnection, schema: &str) -> Result<Vec<(i64, String)>> {
     let sql = |e: sqlx::Error| Fault::Postgres(e).public(OPERATION);
-    let count = sqlx::query("SELECT count(*) AS tables, count(*) FILTER (WHERE table_name = 'schema_versions') AS versions FROM information_schema.tables WHERE table_schema = $1");
+    let count = sqlx::query(
+        "SELECT count(*) AS tables, count(*) FILTER (WHERE table_name = 'schema_versions') AS versions FROM information_schema.tables WHERE table_schema = $1",
+    );
     let row = count.bind(schema).fetch_one(&mut *connection).await.map_err(sql)?;
     let (tables, versions): (i64, i64) = (row.try_get("tables").map_err(sql)?, row.try_get("versions").map_err(sql)?);
     if tables == 0 {
@@ -87,8 +89,11 @@ fn checksum(migration: &Migration) -> String {
 
 async fn apply(connection: &mut PgConnection, schema: &str, migration: &Migration, now: Timestamp) -> Result<(), Fault> {
     if migration.version == 1 {
-        // The name was checked to be a plain one.
-        sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {schema}"))).execute(&mut *connection).await.map_err(Fault::Postgres)?;
+        // A schema that somebody made for this user needs no right to make another. The name was checked to be a plain one.
+        let there = sqlx::query("SELECT 1 FROM pg_namespace WHERE nspname = $1").bind(schema).fetch_optional(&mut *connection).await;
+        if there.map_err(Fault::Postgres)?.is_none() {
+            sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).execute(&mut *connection).await.map_err(Fault::Postgres)?;
+        }
         let versions =
             "CREATE TABLE schema_versions (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)";
         sqlx::raw_sql(versions).execute(&mut *connection).await.map_err(Fault::Postgres)?;

@@ -95,7 +95,9 @@ impl RetentionConfig {
         let for_ever = |days: u32| if days == 0 { u32::MAX } else { days };
         if for_ever(self.audit_days) < for_ever(self.incidents_days) {
             let text = "`audit_days` must be at least `incidents_days`, for an incident needs its audit";
-            return Err(Error::invalid("config.storage.retention", text).with("audit_days", self.audit_days).with("incidents_days", self.incidents_days));
+            return Err(Error::invalid("config.storage.retention", text)
+                .with("audit_days", self.audit_days)
+                .with("incidents_days", self.incidents_days));
         }
         if self.interval_s == 0 || self.batch == 0 {
             return Err(Error::invalid("config.storage.retention", "`interval_s` and `batch` must be at least 1"));

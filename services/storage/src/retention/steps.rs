@@ -21,7 +21,8 @@ struct Rows {
 
 const NO_HOLD: &str = "NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.incident_id = ";
 
-const OUTBOX: &[Rows] = &[Rows { table: "outbox", key: "seq", from: "outbox x WHERE x.state <> 'pending' AND x.settled_at < ? AND NO_HOLDx.incident_id)" }];
+const OUTBOX: &[Rows] =
+    &[Rows { table: "outbox", key: "seq", from: "outbox x WHERE x.state <> 'pending' AND x.settled_at < ? AND NO_HOLDx.incident_id)" }];
 const ALERTS: &[Rows] = &[Rows {
     table: "alerts",
     key: "seq",
