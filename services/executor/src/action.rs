@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use kubernaut_core::{
     Error, Result,
-    model::{ActionSpec, Object, Precondition, RbacRule, Reversibility, Risk, well_known},
+    model::{ActionSpec, Object, ObjectRef, Precondition, RbacRule, Reversibility, Risk, well_known},
     port::PatchKind,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use crate::alias;
 
@@ -43,6 +44,12 @@ pub(crate) enum Effect {
     Settings,
     /// The source that the object is kept by changes: a release, or files in a repository.
     Source,
+    /// A pod is taken off the server, whether its containers ended or not.
+    Force,
+    /// A pod is taken out of the set that it belongs to, and kept.
+    Isolate,
+    /// A command runs inside of a pod; what is declared stays as it is.
+    Inside,
     /// What is opened, weakened or final enough that a person is asked each time.
     Consult,
     /// An action of another executor; nothing is known of its effect.
@@ -68,6 +75,22 @@ pub(crate) enum Read {
     StorageClasses,
     /// Secrets of the target's namespace, without their values.
     Secrets,
+    /// Revisions owned by the target.
+    Revisions,
+    /// Claims of the target's namespace.
+    Claims,
+    /// Pods on the target node, in all namespaces.
+    PodsOnNode,
+    /// External secrets of the target's namespace.
+    ExternalSecrets,
+    /// Sealed secrets of the target's namespace.
+    SealedSecrets,
+    /// Certificates of the target's namespace.
+    Certificates,
+    /// What requests have put by in the target's namespace to go on after a crash.
+    Kept,
+    /// Memory that the containers of the target's namespace used: one object a container, with `pod`, `container`, `peak` and `last` in bytes.
+    Usage,
 }
 
 impl Read {
@@ -78,10 +101,29 @@ impl Read {
             Self::Autoscalers => "HorizontalPodAutoscaler",
             Self::LimitRanges => "LimitRange",
             Self::Nodes => "Node",
-            Self::Pods => "Pod",
+            Self::Pods | Self::PodsOnNode => "Pod",
+            Self::Revisions => "ControllerRevision",
+            Self::Claims => "PersistentVolumeClaim",
+            Self::ExternalSecrets => "ExternalSecret",
+            Self::SealedSecrets => "SealedSecret",
+            Self::Certificates => "Certificate",
+            Self::Kept => "ConfigMap",
+            Self::Usage => "Usage",
             Self::PeerServices => "Service",
             Self::StorageClasses => "StorageClass",
             Self::Secrets => "Secret",
+        }
+    }
+}
+
+impl Read {
+    /// The group of a kind that is not built in; the cluster need not serve it.
+    pub(crate) fn foreign_group(self) -> Option<&'static str> {
+        match self {
+            Self::ExternalSecrets => Some("external-secrets.io"),
+            Self::SealedSecrets => Some("bitnami.com"),
+            Self::Certificates => Some("cert-manager.io"),
+            _ => None,
         }
     }
 }
@@ -94,6 +136,11 @@ pub(crate) struct Current {
 }
 
 impl Current {
+    /// Whether the target is there, rather than only named.
+    pub(crate) fn exists(&self) -> bool {
+        self.target.uid().is_some() || self.target.resource_version().is_some()
+    }
+
     /// Related objects of that kind, as far as the action asked for them.
     pub(crate) fn related(&self, read: Read) -> &[Object] {
         self.related.get(read.kind()).map_or(&[], Vec::as_slice)
@@ -109,6 +156,88 @@ pub(crate) enum Write {
     Patch { kind: PatchKind, body: Value, reads: Vec<String> },
     /// One eviction of the target.
     Evict { grace_period_s: Option<u32> },
+    /// Several writes, in order. All but the last are such that they do no harm alone and can be made again.
+    Steps { steps: Vec<Step>, then: Then },
+    /// All pods leave the target node.
+    Drain(Drain),
+    /// A file is made inside of the target pod and kept in the archive.
+    Dump(Dump),
+    /// What is known of the target is written into the archive.
+    Collect { logs: bool, events: bool, tail_lines: usize },
+}
+
+/// One of several writes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// A new object.
+    Create(Value),
+    /// A new Secret with the values of another one.
+    CopySecret { source: ObjectRef, object: Value },
+    /// An object goes, the one of that uid.
+    Delete { object: Object, grace_period_s: Option<u32> },
+    /// A merge patch of another object than the target.
+    Touch { target: ObjectRef, body: Value },
+    /// A patch of the target.
+    Patch { kind: PatchKind, body: Value },
+    /// New values for keys of the target, a Secret; neither shown nor kept.
+    Fill { keys: Vec<String>, length: usize },
+}
+
+/// What follows the writes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Then {
+    /// Nothing.
+    Nothing,
+    /// The end of the Job that was created is waited for, and its logs are kept.
+    AwaitJob { name: String, limit_s: u32 },
+}
+
+/// How a node is emptied.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Drain {
+    pub(crate) grace_period_s: Option<u32>,
+    /// Whether pods with data on the node go too; the data is lost.
+    pub(crate) delete_local_data: bool,
+    /// Whether pods that nothing replaces go too.
+    pub(crate) force: bool,
+    pub(crate) limit_s: u32,
+}
+
+/// A file from inside of a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Dump {
+    pub(crate) container: String,
+    pub(crate) command: Vec<String>,
+    pub(crate) path: String,
+    pub(crate) keep: bool,
+}
+
+impl Step {
+    /// Steps without anything after them.
+    pub(crate) fn only(steps: Vec<Self>) -> Write {
+        Write::Steps { steps, then: Then::Nothing }
+    }
+}
+
+/// What sets an action apart from one that patches its target.
+pub(crate) struct Extra {
+    /// Whether its target comes into being by it, so that it need not exist.
+    pub(crate) creates: bool,
+    /// Verbs on the kinds of the target.
+    pub(crate) verbs: &'static [&'static str],
+    /// Rights beyond these: group, resource, verbs.
+    pub(crate) rights: &'static [(&'static str, &'static str, &'static [&'static str])],
+    /// Seconds after which it takes itself back.
+    pub(crate) lasts: fn(&Value) -> Option<u64>,
+    /// Whether it runs a Job, by which its effect is told.
+    pub(crate) runs_job: bool,
+    /// Whether its target goes by it.
+    pub(crate) removes: bool,
+}
+
+impl Extra {
+    /// An action that patches its target.
+    pub(crate) const NONE: Self = Self { creates: false, verbs: &["get", "patch"], rights: &[], lasts: |_| None, runs_job: false, removes: false };
 }
 
 impl Write {
@@ -157,16 +286,32 @@ impl Action {
         }
     }
 
+    /// What sets it apart from an action that patches its target.
+    pub(crate) fn extra(&self) -> &'static Extra {
+        crate::actions::extra(self.name)
+    }
+
+    /// Whether an action that changes nothing reads its target.
+    pub(crate) fn reads_target(&self) -> bool {
+        !self.target_kinds.is_empty()
+    }
+
     fn rbac(&self) -> Vec<RbacRule> {
         let mut rules = Vec::new();
+        let extra = self.extra();
         for kind in self.target_kinds {
             if self.effect == Effect::Evict {
                 rules.extend([rule(kind, "", &["get"]), rule(kind, "/eviction", &["create"])].into_iter().flatten());
-            } else {
-                rules.extend(rule(kind, "", &["get", "patch"]));
+            } else if !extra.verbs.is_empty() {
+                rules.extend(rule(kind, "", extra.verbs));
             }
         }
         rules.extend(self.reads.iter().filter_map(|read| rule(read.kind(), "", &["list"])));
+        rules.extend(extra.rights.iter().map(|(group, resource, verbs)| RbacRule {
+            group: (*group).into(),
+            resource: (*resource).into(),
+            verbs: owned(verbs),
+        }));
         rules
     }
 }
@@ -178,6 +323,28 @@ fn owned(texts: &[&str]) -> Vec<String> {
 fn rule(kind: &str, subresource: &str, verbs: &[&str]) -> Option<RbacRule> {
     let known = well_known(kind)?;
     Some(RbacRule { group: known.group.into(), resource: format!("{}{subresource}", known.plural), verbs: owned(verbs) })
+}
+
+/// What stands for an object that is only named.
+pub(crate) fn placeholder(reference: &ObjectRef) -> Object {
+    let version = well_known(&reference.kind).map_or_else(|| format!("{}/v1", reference.group), |known| known.api_version());
+    let mut metadata = Map::from_iter([("name".to_owned(), Value::from(reference.name.clone()))]);
+    if let Some(namespace) = &reference.namespace {
+        metadata.insert("namespace".into(), Value::from(namespace.clone()));
+    }
+    Object::new(serde_json::json!({"apiVersion": version, "kind": reference.kind, "metadata": metadata}))
+}
+
+/// A name for an object that belongs to one request: the base, and what tells the key apart.
+pub(crate) fn name_for(base: &str, key: &str) -> String {
+    let end = base.char_indices().nth(45).map_or(base.len(), |(at, _)| at);
+    format!("{}-{}", base[..end].trim_end_matches(['-', '.']), stamp(key))
+}
+
+/// Eight characters that stand for a key.
+pub(crate) fn stamp(key: &str) -> String {
+    let digest = Sha256::digest(key.as_bytes());
+    hex::encode(&digest[..4])
 }
 
 /// Reads parameters as their type; absent ones count as `{}`.

@@ -3,7 +3,7 @@
 use kubernaut_core::{model::Object, port::PatchKind};
 use serde_json::{Map, Value, json};
 
-use crate::actions::RESTART_STAMP;
+use crate::{actions::RESTART_STAMP, kube::CLOSED_BY};
 
 /// Field manager that writes are recorded under.
 pub const FIELD_MANAGER: &str = "kubernaut";
@@ -11,6 +11,11 @@ pub const FIELD_MANAGER: &str = "kubernaut";
 pub const LAST_ACTION: &str = "kubernaut.ai/last-action";
 /// Annotation with the keys of the last writes, newest first. With it a key is still found after another action on the same object.
 pub const RECENT_ACTIONS: &str = "kubernaut.ai/recent-actions";
+
+/// Annotation with how to go back, on an object whose change ends by itself.
+pub(crate) const RETURN: &str = "kubernaut.ai/return";
+/// Label of such an object, so that it is found.
+pub(crate) const TEMPORARY: &str = "kubernaut.ai/temporary";
 
 const KEPT: usize = 10;
 
@@ -33,7 +38,8 @@ fn values(object: &Object, key: &str) -> [(&'static str, String); 2] {
 pub(crate) fn add_to_patch(kind: PatchKind, mut body: Value, object: &Object, key: &str) -> Value {
     if kind == PatchKind::Json {
         if let Some(operations) = body.as_array_mut() {
-            operations.extend(operations_for(object, key));
+            let made = operations_for(object, key, operations);
+            operations.extend(made);
         }
         return body;
     }
@@ -43,6 +49,37 @@ pub(crate) fn add_to_patch(kind: PatchKind, mut body: Value, object: &Object, ke
     body
 }
 
+/// The patch with a note on how to go back, and the label by which it is found.
+pub(crate) fn add_return(kind: PatchKind, mut body: Value, object: &Object, note: &str) -> Value {
+    if kind == PatchKind::Json {
+        if let Some(operations) = body.as_array_mut() {
+            let entry = |part: &str, name: &str, value: &str| {
+                if object.at(&format!("/metadata/{part}")).is_none() && part == "labels" {
+                    return json!({"op": "add", "path": "/metadata/labels", "value": {name: value}});
+                }
+                json!({"op": "add", "path": format!("/metadata/{part}/{}", name.replace('/', "~1")), "value": value})
+            };
+            if object.at("/metadata/annotations").is_none() {
+                operations.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+            }
+            operations.push(entry("annotations", RETURN, note));
+            operations.push(entry("labels", TEMPORARY, "true"));
+        }
+        return body;
+    }
+    let metadata = entry(&mut body, "metadata");
+    entry(metadata, "annotations")[RETURN] = json!(note);
+    entry(metadata, "labels")[TEMPORARY] = json!("true");
+    body
+}
+
+/// The operations that take the note and the label away.
+pub(crate) fn without_return(object: &Object) -> Vec<Value> {
+    let present = [("annotations", RETURN, object.annotation(RETURN)), ("labels", TEMPORARY, object.label(TEMPORARY))];
+    let present = present.into_iter().filter(|(_, _, value)| value.is_some());
+    present.map(|(part, name, _)| json!({"op": "remove", "path": format!("/metadata/{part}/{}", name.replace('/', "~1"))})).collect()
+}
+
 fn entry<'a>(value: &'a mut Value, key: &str) -> &'a mut Value {
     if !value[key].is_object() {
         value[key] = json!({});
@@ -50,9 +87,14 @@ fn entry<'a>(value: &'a mut Value, key: &str) -> &'a mut Value {
     &mut value[key]
 }
 
-fn operations_for(object: &Object, key: &str) -> Vec<Value> {
+/// Whether operations make the annotations of an object that had none.
+fn makes_annotations(operations: &[Value]) -> bool {
+    operations.iter().any(|o| o["path"] == "/metadata/annotations")
+}
+
+fn operations_for(object: &Object, key: &str, operations_so_far: &[Value]) -> Vec<Value> {
     let marks = values(object, key);
-    if object.at("/metadata/annotations").is_none() {
+    if object.at("/metadata/annotations").is_none() && !makes_annotations(operations_so_far) {
         let all: Map<String, Value> = marks.into_iter().map(|(n, v)| (n.to_owned(), json!(v))).collect();
         return vec![json!({"op": "add", "path": "/metadata/annotations", "value": all})];
     }
@@ -64,9 +106,15 @@ pub(crate) fn strip(object: &Value) -> Value {
     let mut stripped = object.clone();
     let Some(metadata) = stripped.get_mut("metadata").and_then(Value::as_object_mut) else { return stripped };
     if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-        annotations.retain(|name, _| name != LAST_ACTION && name != RECENT_ACTIONS);
+        annotations.retain(|name, _| ![LAST_ACTION, RECENT_ACTIONS, RETURN, CLOSED_BY].contains(&name.as_str()));
         if annotations.is_empty() {
             metadata.remove("annotations");
+        }
+    }
+    if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+        labels.remove(TEMPORARY);
+        if labels.is_empty() {
+            metadata.remove("labels");
         }
     }
     stripped

@@ -74,7 +74,7 @@ fn checks(spec: &ActionSpec) -> Vec<RbacRule> {
     }
     kinds.push(("Namespace", "get"));
     match effect {
-        Effect::Evict => kinds.push(("PodDisruptionBudget", "list")),
+        Effect::Evict | Effect::Isolate => kinds.push(("PodDisruptionBudget", "list")),
         Effect::NodeClose => kinds.push(("Node", "list")),
         Effect::NodeDrain => kinds.extend([("Node", "list"), ("Pod", "list")]),
         Effect::Reroute => kinds.push(("Pod", "list")),

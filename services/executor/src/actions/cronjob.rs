@@ -40,6 +40,34 @@ pub(super) static SUSPEND_CRONJOB: Action = Action {
     plan,
 };
 
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ResumeParams {
+    /// Why; goes on record only.
+    #[serde(rename = "reason")]
+    #[schemars(length(max = 500))]
+    _reason: Option<String>,
+}
+
+pub(super) static RESUME_CRONJOB: Action = Action {
+    name: "resume_cronjob",
+    aliases: &[],
+    family: "batch",
+    summary: "lets new runs of a CronJob start again",
+    target_kinds: &["CronJob"],
+    effect: Effect::Settings,
+    risk: Risk::Medium,
+    reversibility: Reversibility::Undo,
+    preconditions: &[],
+    parameters: || schema_for!(ResumeParams),
+    reads: &[],
+    check: nothing_to_hold,
+    plan: |current, params, key| {
+        let _: ResumeParams = typed(params)?;
+        plan(current, &json!({"suspend": false}), key)
+    },
+};
+
 fn nothing_to_hold(_: &Current, _: &Value) -> Result<Vec<Precondition>> {
     Ok(Vec::new())
 }

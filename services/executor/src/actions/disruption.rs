@@ -23,6 +23,10 @@ struct RelaxParams {
     /// Pods that may go at once.
     #[schemars(range(min = 1, max = 10000))]
     max_unavailable: Option<u32>,
+    /// Seconds until the bound is put back by itself; it stays where absent.
+    #[serde(rename = "duration_seconds")]
+    #[schemars(range(min = 10, max = 86_400))]
+    _duration_seconds: Option<u64>,
     /// Why; goes on record only.
     #[serde(rename = "reason")]
     #[schemars(length(max = 500))]
@@ -38,7 +42,7 @@ pub(super) static RELAX_PDB: Action = Action {
     effect: Effect::Settings,
     risk: Risk::Medium,
     reversibility: Reversibility::Undo,
-    preconditions: &["the budget bounds in the same way now", "the bound gives way and leaves a pod protected"],
+    preconditions: &["the budget bounds in the same way now", "the bound gives way and leaves a pod protected", "no other temporary change is under way"],
     parameters: || schema_for!(RelaxParams),
     reads: &[],
     check,
@@ -46,6 +50,10 @@ pub(super) static RELAX_PDB: Action = Action {
 };
 
 /// The field that is given, and its value.
+pub(super) fn lasts(params: &Value) -> Option<u64> {
+    params["duration_seconds"].as_u64()
+}
+
 fn wanted(params: &Value) -> Result<(&'static str, i64)> {
     let params: RelaxParams = typed(params)?;
     match (params.min_available, params.max_unavailable) {
@@ -79,6 +87,7 @@ fn check(current: &Current, params: &Value) -> Result<Vec<Precondition>> {
     Ok(vec![
         condition(true, format!("the budget has {field} {now}")),
         condition(gives_way && protects, format!("{field} {will} for {expected} pods: it must give way and leave a pod protected")),
+        super::no_other_end(current),
     ])
 }
 

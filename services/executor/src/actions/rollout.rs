@@ -41,6 +41,66 @@ pub(super) static ROLLOUT_RESTART: Action = Action {
     plan,
 };
 
+pub(super) static RESTART_NETWORK: Action = Action {
+    name: "restart_network",
+    aliases: &[],
+    family: "network",
+    summary: "restarts a part of the cluster's network (name service, proxy or network plugin) in the way its update strategy says",
+    target_kinds: &["Deployment", "DaemonSet"],
+    effect: Effect::Consult,
+    risk: Risk::High,
+    preconditions: &["the target is a part of the network", "rollouts of the workload are not paused", "the update strategy replaces pods by itself"],
+    check: |current, params| with(current, params, "the network", NETWORK),
+    ..restart()
+};
+
+pub(super) static RESET_SERVICE_MESH: Action = Action {
+    name: "reset_service_mesh",
+    aliases: &[],
+    family: "network",
+    summary: "restarts a part of the service mesh's control plane, or a workload with its sidecars",
+    target_kinds: &["Deployment", "StatefulSet", "DaemonSet"],
+    effect: Effect::Consult,
+    risk: Risk::High,
+    preconditions: &["the target is a part of the mesh", "rollouts of the workload are not paused", "the update strategy replaces pods by itself"],
+    check: |current, params| with(current, params, "the service mesh", MESH),
+    ..restart()
+};
+
+const fn restart() -> Action {
+    Action {
+        name: "",
+        aliases: &[],
+        family: "workload",
+        summary: "",
+        target_kinds: &[],
+        effect: Effect::Restart,
+        risk: Risk::Low,
+        reversibility: Reversibility::NotNeeded,
+        preconditions: &[],
+        parameters: || schema_for!(RestartParams),
+        reads: &[],
+        check,
+        plan,
+    }
+}
+
+/// Words in names, labels and annotations by which parts of the network are known.
+const NETWORK: &[&str] = &["coredns", "kube-dns", "kube-proxy", "cni", "calico", "cilium", "flannel", "weave", "antrea", "kindnet", "network"];
+/// The same for service meshes.
+const MESH: &[&str] = &["istio", "linkerd", "consul", "kuma", "envoy", "service-mesh"];
+
+fn with(current: &Current, params: &Value, what: &str, words: &[&str]) -> Result<Vec<Precondition>> {
+    let target = &current.target;
+    let template = target.at("/spec/template/metadata").map(Value::to_string).unwrap_or_default();
+    let labels = target.at("/metadata/labels").map(Value::to_string).unwrap_or_default();
+    let found = words.iter().find(|w| target.name().contains(**w) || labels.contains(**w) || template.contains(**w));
+    let text = found.map_or(format!("the target is no known part of {what}"), |w| format!("the target is a part of {what} ({w})"));
+    let mut all = vec![condition(found.is_some(), text)];
+    all.extend(check(current, params)?);
+    Ok(all)
+}
+
 fn check(current: &Current, _: &Value) -> Result<Vec<Precondition>> {
     let mut all = vec![not_paused(&current.target)];
     let by_hand = current.target.str_at("/spec/updateStrategy/type") == Some("OnDelete");

@@ -2,7 +2,7 @@
 
 use kubernaut_core::{
     ErrorKind, Result,
-    model::{ActionRequest, DryRun, FieldChange, ObjectRef, diff_digest, veil},
+    model::{ActionRequest, DryRun, FieldChange, Object, ObjectRef, diff_digest, veil},
     port::ListQuery,
     service::{CallContext, Capability},
 };
@@ -12,7 +12,11 @@ use super::{
     checks::{self, Blast, Load},
     pass::{Owner, Pass, Purpose, Scene, Verdict},
 };
-use crate::{action::Effect, patient::again};
+use crate::{
+    action::{Effect, placeholder},
+    patient::again,
+    registry::creates,
+};
 
 /// Checks that a record-only action does not need.
 const SKIPPED_FOR_RECORD: &[&str] = &["rights", "identity", "protected", "ownership", "preconditions", "blast_radius", "window", "environment", "policy", "rego"];
@@ -40,7 +44,7 @@ impl GatedExecutor {
             return Ok((pass, None));
         }
         step!(pass, "rights", self.rights(ctx, &pass).await?);
-        let scene = match self.identify(ctx, &pass.request.target).await? {
+        let scene = match self.identify(ctx, &pass.request.target, creates(&spec) && purpose != Purpose::Undo).await? {
             Ok((scene, verdict)) => {
                 pass.add("identity", verdict);
                 scene
@@ -93,9 +97,13 @@ impl GatedExecutor {
     }
 
     /// Reads the target as it is named, so that a successor of the same name is told apart rather than reported as gone.
-    async fn identify(&self, ctx: &CallContext, reference: &ObjectRef) -> Result<Result<(Scene, Verdict), Verdict>> {
+    async fn identify(&self, ctx: &CallContext, reference: &ObjectRef, creates: bool) -> Result<Result<(Scene, Verdict), Verdict>> {
         let by_name = ObjectRef { uid: None, ..reference.clone() };
         let Some(target) = self.parts.read.get(ctx.clone(), by_name.clone()).await? else {
+            if creates {
+                let scene = Scene { target: placeholder(&by_name), namespace: self.namespace_of(ctx, &by_name).await?, owners: Vec::new() };
+                return Ok(Ok((scene, Verdict::pass(format!("{reference} does not exist and comes into being")))));
+            }
             return Ok(Err(Verdict::fail(format!("{reference} does not exist"))));
         };
         let now = target.uid().unwrap_or_default().to_owned();
@@ -104,10 +112,7 @@ impl GatedExecutor {
             Some(uid) => Verdict::pass(format!("uid {uid} is unchanged")),
             None => Verdict::pass(format!("uid {now} is pinned from here on")),
         };
-        let namespace = match target.namespace() {
-            Some(name) => self.parts.read.get(ctx.clone(), ObjectRef::new("Namespace", None, name)).await?,
-            None => None,
-        };
+        let namespace = self.namespace_of(ctx, &by_name).await?;
         let mut owners = Vec::new();
         for reference in self.parts.read.owners(ctx.clone(), by_name).await? {
             let object = match self.parts.read.get(ctx.clone(), reference.clone()).await {
@@ -119,6 +124,13 @@ impl GatedExecutor {
             owners.push(Owner { reference, object });
         }
         Ok(Ok((Scene { target, namespace, owners }, verdict)))
+    }
+
+    async fn namespace_of(&self, ctx: &CallContext, reference: &ObjectRef) -> Result<Option<Object>> {
+        match &reference.namespace {
+            Some(name) => self.parts.read.get(ctx.clone(), ObjectRef::new("Namespace", None, name)).await,
+            None => Ok(None),
+        }
     }
 
     async fn demand(&self, ctx: &CallContext, pass: &Pass) -> Result<Verdict> {
@@ -152,7 +164,7 @@ impl GatedExecutor {
     async fn load(&self, ctx: &CallContext, pass: &Pass, scene: &Scene) -> Result<Load> {
         let list = |kind, namespace| self.parts.read.list(ctx.clone(), ListQuery::of(kind, namespace));
         Ok(match pass.effect {
-            Effect::Evict => Load { budgets: list("PodDisruptionBudget", scene.target.namespace()).await?, ..Load::default() },
+            Effect::Evict | Effect::Isolate => Load { budgets: list("PodDisruptionBudget", scene.target.namespace()).await?, ..Load::default() },
             Effect::NodeDrain => Load { nodes: list("Node", None).await?, pods: list("Pod", None).await?, ..Load::default() },
             Effect::NodeClose => Load { nodes: list("Node", None).await?, ..Load::default() },
             Effect::Reroute => Load { pods: list("Pod", scene.target.namespace()).await?, ..Load::default() },

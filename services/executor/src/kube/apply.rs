@@ -1,4 +1,4 @@
-//! Making one write, or only asking the server what it would do.
+//! Making the writes of an action, or only asking the server what they would do.
 
 use kubernaut_core::{
     Error, ErrorKind, Result,
@@ -7,9 +7,9 @@ use kubernaut_core::{
     service::CallContext,
 };
 
-use super::{KubeExecutor, demand, execution, gone, unchanged, values_of};
+use super::{KubeExecutor, demand, execution, gone, steps::Written, unchanged, values_of};
 use crate::{
-    action::{Action, Current, Effect, Write},
+    action::{Action, Current, Effect, Then, Write},
     effect::Effects,
     marks::{self, FIELD_MANAGER},
 };
@@ -18,22 +18,21 @@ use crate::{
 const TRIES: u32 = 4;
 
 /// What became of one try.
-enum Tried {
+pub(super) enum Tried {
     /// Nothing to do, and why.
     Idle(ExecutionOutcome, String),
-    /// The server answered to a write with this grace period.
-    Answered(ObjectRef, WriteOutcome, Option<u32>),
+    /// The server answered; with a line on what was done, where the changes do not say it.
+    Answered(Written, Option<String>),
 }
 
 impl KubeExecutor {
     pub(super) async fn apply(&self, ctx: &CallContext, action: &Action, request: &ActionRequest) -> Result<Execution> {
         Ok(match self.attempt(ctx, action, request, false).await? {
             Tried::Idle(outcome, why) => unchanged(action, request, outcome, why),
-            Tried::Answered(target, outcome, grace) => {
-                let effects = effects(action, &target, &outcome, grace);
-                let message = summary(action, &target, &effects.changes);
-                tracing::info!(action = action.name, target = %target, key = %request.key, changes = effects.changes.len(), "applied");
-                execution(ExecutionOutcome::Applied, effects, message, outcome.simulated)
+            Tried::Answered(written, said) => {
+                let message = said.unwrap_or_else(|| summary(action, &request.target, &written.effects.changes));
+                tracing::info!(action = action.name, target = %request.target, key = %request.key, changes = written.effects.changes.len(), "applied");
+                execution(ExecutionOutcome::Applied, written.effects, message, written.simulated)
             }
         })
     }
@@ -41,7 +40,7 @@ impl KubeExecutor {
     pub(super) async fn preview(&self, ctx: &CallContext, action: &Action, request: &ActionRequest) -> Result<DryRun> {
         let (effects, server_side, warnings) = match self.attempt(ctx, action, request, true).await? {
             Tried::Idle(_, why) => (Effects::none(action.name, &request.target), false, vec![why]),
-            Tried::Answered(target, outcome, grace) => (effects(action, &target, &outcome, grace), !outcome.simulated, outcome.warnings),
+            Tried::Answered(written, _) => (written.effects, !written.simulated, written.warnings),
         };
         Ok(DryRun {
             report: Default::default(),
@@ -72,37 +71,75 @@ impl KubeExecutor {
                 return Err(Error::conflict("executor.execute", "the target changed underneath; look at it again").with("target", &request.target));
             }
             seen = Some(values);
-            let grace = if let Write::Evict { grace_period_s } = &write { *grace_period_s } else { None };
-            let mut target = current.target.reference();
-            target.cluster.clone_from(&request.target.cluster);
-            match self.send(ctx, &current, target.clone(), write, &request.key, dry_run).await {
+            match self.send(ctx, action, &current, request, write, dry_run).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && tries < TRIES => tries += 1,
-                Err(error) => return Err(error),
-                Ok(outcome) => return Ok(Tried::Answered(target, outcome, grace)),
+                other => return other,
             }
         }
     }
 
-    async fn send(&self, ctx: &CallContext, current: &Current, target: ObjectRef, write: Write, key: &str, dry_run: bool) -> Result<WriteOutcome> {
+    async fn send(&self, ctx: &CallContext, action: &Action, current: &Current, request: &ActionRequest, write: Write, dry_run: bool) -> Result<Tried> {
+        let mut target = current.target.reference();
+        target.cluster.clone_from(&request.target.cluster);
         match write {
-            Write::Patch { kind, body, .. } => {
-                let body = marks::add_to_patch(kind, body, &current.target, key);
-                let resource_version = current.target.resource_version().map(str::to_owned);
-                let request = PatchRequest { target, kind, body, resource_version, field_manager: FIELD_MANAGER.into(), dry_run };
-                self.write.patch(ctx.clone(), request).await
+            Write::Patch { kind, mut body, .. } => {
+                let lasts = (action.extra().lasts)(&request.params).filter(|_| !dry_run);
+                if let Some(seconds) = lasts {
+                    let tried = self.patch(ctx, current, target.clone(), (kind, body.clone()), &request.key, true).await?;
+                    let effects = Effects::of_patch(action.name, &target, &tried.before, &tried.after);
+                    body = self.with_return(kind, body, current, &effects, &request.key, seconds);
+                }
+                let outcome = self.patch(ctx, current, target.clone(), (kind, body), &request.key, dry_run).await?;
+                Ok(answered(Effects::of_patch(action.name, &target, &outcome.before, &outcome.after), outcome))
             }
-            Write::Evict { grace_period_s } => self.write.evict(ctx.clone(), EvictRequest { pod: target, grace_period_s, dry_run }).await,
+            Write::Evict { grace_period_s } => {
+                let outcome = self.write.evict(ctx.clone(), EvictRequest { pod: target.clone(), grace_period_s, dry_run }).await?;
+                Ok(answered(Effects::of_eviction(action.name, &target, grace_period_s), outcome))
+            }
+            Write::Steps { steps, then } => {
+                let written = self.steps(ctx, action, current, request, &steps, dry_run).await?;
+                let said = match then {
+                    Then::AwaitJob { name, limit_s } if !dry_run && !written.simulated => Some(self.await_job(ctx, request, &name, limit_s).await?),
+                    _ => None,
+                };
+                Ok(Tried::Answered(written, said))
+            }
+            Write::Drain(drain) => self.drain(ctx, action, current, request, &drain, dry_run).await,
+            Write::Dump(dump) => self.dump(ctx, action, current, request, &dump, dry_run).await,
+            Write::Collect { logs, events, tail_lines } => self.collect(ctx, action, current, request, (logs, events, tail_lines), dry_run).await,
             Write::None(_) => Err(Error::internal("executor.execute", "nothing to write")),
         }
     }
+
+    async fn patch(
+        &self,
+        ctx: &CallContext,
+        current: &Current,
+        target: ObjectRef,
+        (kind, body): (kubernaut_core::port::PatchKind, serde_json::Value),
+        key: &str,
+        dry_run: bool,
+    ) -> Result<WriteOutcome> {
+        let body = marks::add_to_patch(kind, body, &current.target, key);
+        let resource_version = current.target.resource_version().map(str::to_owned);
+        self.write.patch(ctx.clone(), PatchRequest { target, kind, body, resource_version, field_manager: FIELD_MANAGER.into(), dry_run }).await
+    }
+}
+
+fn answered(effects: Effects, outcome: WriteOutcome) -> Tried {
+    Tried::Answered(Written { effects, warnings: outcome.warnings, simulated: outcome.simulated }, None)
 }
 
 /// A pod that is gone needs no eviction; any other target must exist.
 fn missing(action: &Action, request: &ActionRequest, dry_run: bool) -> Result<Tried> {
-    if action.effect == Effect::Evict && !dry_run {
-        return Ok(Tried::Idle(ExecutionOutcome::NoChange, "the pod is gone already".into()));
+    if (ends_pod(action) || action.extra().removes) && !dry_run {
+        return Ok(Tried::Idle(ExecutionOutcome::NoChange, "it is gone already".into()));
     }
     Err(gone(request))
+}
+
+pub(super) fn ends_pod(action: &Action) -> bool {
+    matches!(action.effect, Effect::Evict | Effect::Force)
 }
 
 /// Whether the request was carried out before.
@@ -111,14 +148,9 @@ fn idle(action: &Action, current: &Current, request: &ActionRequest) -> Option<T
         let since = current.target.str_at("/metadata/deletionTimestamp")?;
         return Some(Tried::Idle(ExecutionOutcome::NoChange, format!("the pod is ending since {since}")));
     }
-    marks::holds(&current.target, &request.key).then(|| Tried::Idle(ExecutionOutcome::AlreadyApplied, "it was done under this key before".into()))
-}
-
-fn effects(action: &Action, target: &ObjectRef, outcome: &WriteOutcome, grace: Option<u32>) -> Effects {
-    if action.effect == Effect::Evict {
-        return Effects::of_eviction(action.name, target, grace);
-    }
-    Effects::of_patch(action.name, target, &outcome.before, &outcome.after)
+    // A drain has only begun when the node carries the mark.
+    let done = action.effect != Effect::NodeDrain && marks::holds(&current.target, &request.key);
+    done.then(|| Tried::Idle(ExecutionOutcome::AlreadyApplied, "it was done under this key before".into()))
 }
 
 fn summary(action: &Action, target: &ObjectRef, changes: &[FieldChange]) -> String {

@@ -1,24 +1,39 @@
 //! The executor that writes to Kubernetes through [`ClusterWrite`].
 
 mod apply;
+mod archive;
+mod drain;
+mod inside;
+mod job;
 mod load;
+mod steps;
+mod temporary;
 mod undo;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
+
+pub(crate) use drain::CLOSED_BY;
+pub(crate) use job::JOB_KEY;
 
 use kubernaut_core::{
     Error, ErrorKind, Result, async_trait,
-    model::{ActionRequest, ActionSpec, DryRun, Execution, ExecutionOutcome, Observation, Precondition},
+    model::{ActionRequest, ActionSpec, DryRun, Execution, ExecutionOutcome, Object, ObjectRef, Observation, Precondition},
     port::{Clock, ClusterRead, ClusterWrite},
     service::{CallContext, Capability, ExecuteRequest, Executor, UndoRequest},
 };
 use serde_json::{Value, json};
 
+use archive::Archive;
+
 use crate::{
-    action::{Action, Current, Effect, Write},
+    action::{Action, Current, Effect, Read, Write},
+    actions::{
+        RESTORE_SECRET,
+        drain::{Fate, fate},
+    },
     effect::Effects,
-    marks,
     patient::PatientRead,
+    marks,
     registry::{self, registry},
 };
 
@@ -34,13 +49,22 @@ pub struct KubeExecutor {
     read: Arc<dyn ClusterRead>,
     write: Arc<dyn ClusterWrite>,
     clock: Arc<dyn Clock>,
+    archive: Archive,
 }
 
 impl KubeExecutor {
     /// An executor over the two cluster ports.
     #[must_use]
     pub fn new(read: Arc<dyn ClusterRead>, write: Arc<dyn ClusterWrite>, clock: Arc<dyn Clock>) -> Self {
-        Self { read: Arc::new(PatientRead(read)), write, clock }
+        Self { read: Arc::new(PatientRead(read)), write, clock, archive: Archive::new(std::env::temp_dir().join("kubernaut-archive")) }
+    }
+
+    /// The same with another folder for files that actions bring back: dumps, diagnostics, logs of Jobs. By default they go into
+    /// `kubernaut-archive` in the system's folder for temporary files.
+    #[must_use]
+    pub fn with_archive(mut self, dir: PathBuf) -> Self {
+        self.archive = Archive::new(dir);
+        self
     }
 }
 
@@ -53,8 +77,8 @@ fn prepare(request: &ActionRequest) -> Result<&'static Action> {
 }
 
 fn demand_uid(action: &Action, request: &ActionRequest) -> Result<()> {
-    if action.effect == Effect::Evict && request.target.uid.is_none() {
-        return Err(Error::invalid("executor.request", "an eviction needs the pod's uid, else it could hit a successor of the same name")
+    if (apply::ends_pod(action) || action.extra().removes) && request.target.uid.is_none() {
+        return Err(Error::invalid("executor.request", "what is to go needs its uid, else a successor of the same name could be hit")
             .with("target", &request.target));
     }
     Ok(())
@@ -99,6 +123,47 @@ fn unchanged(action: &Action, request: &ActionRequest, outcome: ExecutionOutcome
     execution(outcome, Effects::none(action.name, &request.target), message, false)
 }
 
+impl KubeExecutor {
+    /// Whether the effect of a request is there.
+    async fn look(&self, ctx: &CallContext, action: &Action, request: &ActionRequest) -> Result<Observation> {
+        let extra = action.extra();
+        if extra.runs_job {
+            return self.observe_job(ctx, request).await;
+        }
+        if action.effect == Effect::Inside {
+            let there = self.archive.has(&request.key, inside::DUMP);
+            return Ok(if there { Observation::Applied } else { Observation::NotApplied });
+        }
+        let by_name = ObjectRef { uid: None, ..request.target.clone() };
+        let wanted = if extra.creates { by_name } else { request.target.clone() };
+        let found = self.read.get(ctx.clone(), wanted).await?;
+        let ends = apply::ends_pod(action) || extra.removes;
+        Ok(match found {
+            // A name without a uid may be the successor's.
+            _ if ends && request.target.uid.is_none() => Observation::Unknown,
+            // What is removed may be held by finalizers until more is done.
+            Some(pod) if ends && action.effect == Effect::Evict && pod.at("/metadata/deletionTimestamp").is_some() => Observation::Applied,
+            Some(_) if ends => Observation::NotApplied,
+            None if ends => Observation::Applied,
+            // What another controller makes again carries no mark of ours.
+            Some(_) if action.name == RESTORE_SECRET => Observation::Applied,
+            Some(object) if !marks::holds(&object, &request.key) => Observation::NotApplied,
+            Some(node) if action.effect == Effect::NodeDrain => self.look_at_drain(ctx, action, request, &node).await?,
+            Some(_) => Observation::Applied,
+            None if extra.creates => Observation::NotApplied,
+            // The object that carried the mark is gone with it.
+            None => Observation::Unknown,
+        })
+    }
+
+    async fn look_at_drain(&self, ctx: &CallContext, action: &Action, request: &ActionRequest, node: &Object) -> Result<Observation> {
+        let current = self.load(ctx, action, request).await?.unwrap_or(Current { target: node.clone(), related: Default::default() });
+        let Write::Drain(drain) = (action.plan)(&current, &request.params, &request.key)? else { return Ok(Observation::Applied) };
+        let left = current.related(Read::PodsOnNode).iter().any(|pod| fate(pod, &drain) != Fate::Stays);
+        Ok(if left { Observation::NotApplied } else { Observation::Applied })
+    }
+}
+
 #[async_trait]
 impl Executor for KubeExecutor {
     async fn actions(&self, _ctx: CallContext) -> Result<Vec<ActionSpec>> {
@@ -107,6 +172,9 @@ impl Executor for KubeExecutor {
 
     async fn execute(&self, ctx: CallContext, request: ExecuteRequest) -> Result<Execution> {
         let action = prepare(&request.request)?;
+        if action.effect == Effect::Record && action.reads_target() {
+            return ctx.run("executor.execute", self.apply(&ctx, action, &request.request)).await;
+        }
         if action.effect == Effect::Record {
             return Ok(unchanged(action, &request.request, ExecutionOutcome::NoChange, recorded(action, &request.request)?));
         }
@@ -123,29 +191,21 @@ impl Executor for KubeExecutor {
         if action.effect == Effect::Record {
             return Ok(Observation::NotApplied);
         }
-        let found = ctx.run("executor.observe", self.read.get(ctx.clone(), request.target.clone())).await;
-        Ok(match (action.effect, found) {
-            (_, Err(error)) => {
+        match ctx.run("executor.observe", self.look(&ctx, action, &request)).await {
+            Ok(seen) => Ok(seen),
+            Err(error) => {
                 tracing::warn!(target = %request.target, %error, "the effect cannot be observed");
-                Observation::Unknown
+                Ok(Observation::Unknown)
             }
-            // A name without a uid may be the successor's.
-            (Effect::Evict, _) if request.target.uid.is_none() => Observation::Unknown,
-            (Effect::Evict, Ok(pod)) => match pod {
-                Some(pod) if pod.str_at("/metadata/deletionTimestamp").is_none() => Observation::NotApplied,
-                _ => Observation::Applied,
-            },
-            (_, Ok(Some(object))) if marks::holds(&object, &request.key) => Observation::Applied,
-            (_, Ok(Some(_))) => Observation::NotApplied,
-            // The object that carried the mark is gone with it.
-            (_, Ok(None)) => Observation::Unknown,
-        })
+        }
     }
 
     async fn dry_run(&self, ctx: CallContext, request: ActionRequest) -> Result<DryRun> {
         let action = prepare(&request)?;
         if action.effect == Effect::Record {
-            recorded(action, &request)?;
+            if !action.reads_target() {
+                recorded(action, &request)?;
+            }
             let none = Effects::none(action.name, &request.target);
             return Ok(DryRun {
                 report: Default::default(),

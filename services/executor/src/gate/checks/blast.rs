@@ -42,7 +42,9 @@ pub(in super::super) fn blast_radius(blast: &Blast<'_>, load: &Load, purpose: Pu
     let target = &blast.scene.target;
     match blast.effect {
         Effect::Record => Verdict::skip("nothing in the cluster changes"),
-        Effect::Evict => evict(blast, &load.budgets),
+        Effect::Evict | Effect::Isolate => evict(blast, &load.budgets),
+        Effect::Force => Verdict::ask("the pod's containers may still run afterwards; a person must agree each time"),
+        Effect::Inside => Verdict::ask("a command runs inside of a container and may hold it up; a person must agree each time"),
         Effect::Restart | Effect::Template => {
             let (down, ready) = pods_replaced(target);
             share(blast.config, down, ready)

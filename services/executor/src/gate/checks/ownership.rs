@@ -13,7 +13,12 @@ use crate::action::Effect;
 /// Evictions, restarts and node marks leave what the source says as it is, so they are allowed.
 pub(in super::super) fn ownership(config: &GateConfig, scene: &Scene, effect: Effect) -> Verdict {
     match effect {
-        Effect::Record | Effect::Evict | Effect::NodeClose | Effect::NodeDrain | Effect::NodeOpen | Effect::NodeMark => {
+        Effect::Record
+        | Effect::Evict
+        | Effect::Force
+        | Effect::Isolate
+        | Effect::Inside
+        | Effect::NodeClose | Effect::NodeDrain | Effect::NodeOpen | Effect::NodeMark => {
             return Verdict::pass("the action leaves what a source declares as it is");
         }
         Effect::Source => return Verdict::pass("the action changes the source"),
