@@ -63,7 +63,8 @@ fn verify_file(path: &Path, pinned: Option<String>) -> Result<AuditReport> {
     let file = File::open(path).map_err(|e| Error::not_found(OPERATION, "cannot read the export").with("path", path.display()).source(e))?;
     let mut verifier = AuditVerifier::new(pinned);
     for (number, line) in (1_u64..).zip(BufReader::new(file).lines()) {
-        let damaged = || Error::new(ErrorKind::Corrupt, OPERATION, "a line of the export is damaged").with("path", path.display()).with("line", number);
+        let damaged =
+            || Error::new(ErrorKind::Corrupt, OPERATION, "a line of the export is damaged").with("path", path.display()).with("line", number);
         let line = line.map_err(|e| damaged().source(e))?;
         verifier.add(serde_json::from_str::<ProofLine>(&line).map_err(|e| damaged().source(e))?);
     }

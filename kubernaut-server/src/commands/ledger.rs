@@ -76,7 +76,9 @@ pub(super) async fn write_new<T>(path: &Path, fill: impl AsyncFnOnce(&mut BufWri
     let mut file = BufWriter::new(options.open(&unfinished).map_err(failed)?);
     let filled = fill(&mut file).await;
     let done = match filled {
-        Ok(value) => file.flush().and_then(|()| file.get_ref().sync_all()).and_then(|()| std::fs::rename(&unfinished, path)).map_err(failed).map(|()| value),
+        Ok(value) => {
+            file.flush().and_then(|()| file.get_ref().sync_all()).and_then(|()| std::fs::rename(&unfinished, path)).map_err(failed).map(|()| value)
+        }
         Err(error) => Err(error),
     };
     if done.is_err() {
