@@ -75,6 +75,8 @@ impl Side {
                 let numbered = postgres::number_events(&mut postgres::sql::PostgresSql(&mut connection)).await;
                 numbered.map_err(|fault| fault.public(OPERATION).with("ledger", place))?;
                 sqlx::query("COMMIT").execute(&mut connection).await.map_err(&sql)?;
+                // What is read may have to wait for what is written elsewhere.
+                sqlx::query("SET idle_in_transaction_session_timeout = 0").execute(&mut connection).await.map_err(&sql)?;
                 sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut connection).await.map_err(&sql)?;
                 Ok(Self::Postgres(Box::new(connection)))
             }
