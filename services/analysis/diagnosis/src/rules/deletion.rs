@@ -17,23 +17,20 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
     if case.workload.is_healthy(case.facts.now) {
         return;
     }
-    for object in case.workload.pods.iter().filter(|p| is_overdue(case.facts, p)) {
-        let node = object.str_at("/spec/nodeName").and_then(|n| case.facts.store.get("Node", None, n));
-        if let Some(node) = node.filter(|n| !capacity::node_ready(n)) {
-            report.lead(Lead::new(&node.reference(), 0.98, "its pod cannot leave the node, which does not answer").because(
-                &object.reference(),
-                EvidenceSource::Status,
-                since(case.facts, object),
-            ));
-            return;
-        }
-        let finding = match finalizers(object).as_slice() {
-            [] => not_ended(case.facts, object, node),
-            held => held_by(case.facts, object, held),
-        };
-        report.find(finding);
+    let Some(object) = case.workload.pods.iter().find(|p| is_overdue(case.facts, p)) else { return };
+    let node = object.str_at("/spec/nodeName").and_then(|n| case.facts.store.get("Node", None, n));
+    if let Some(node) = node.filter(|n| !capacity::node_ready(n)) {
+        report.lead(Lead::new(&node.reference(), 0.98, "its pod cannot leave the node, which does not answer").because(
+            &object.reference(),
+            EvidenceSource::Status,
+            since(case.facts, object),
+        ));
         return;
     }
+    report.find(match finalizers(object).as_slice() {
+        [] => not_ended(case.facts, object, node),
+        held => held_by(case.facts, object, held),
+    });
 }
 
 /// An alerted object of another kind that is to go and does not.

@@ -22,10 +22,13 @@ mod probe;
 mod quota;
 mod rbac;
 mod rollout;
+mod saturation;
 mod scale;
 mod scheduling;
 mod service;
 mod storage;
+mod tally;
+mod unbound;
 
 use std::cell::OnceCell;
 

@@ -3,7 +3,7 @@
 use kubernaut_core::model::{Category, EvidenceSource, Object, ObjectRef};
 use serde_json::{Value, json};
 
-use super::{Case, rollout};
+use super::{Case, rollout, tally};
 use crate::{
     facts::{
         Facts, capacity, pod, quantity,
@@ -31,7 +31,7 @@ pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
         return;
     }
     if case.facts.store.all("Node").next().is_none() {
-        report.findings.extend(by_word(case, object, &message));
+        report.findings.extend(tally::by_word(case, object, &message));
         return;
     }
     let verdicts = schedule::verdicts(case.facts, spec, case.facts.store.is_complete("Pod", None));
@@ -67,41 +67,6 @@ fn bound_to_a_volume(case: &Case<'_>, object: &Object, spec: &Value, message: &s
     if let Some(finding) = decide(case, object, spec, &verdicts, message, report) {
         report.find(finding.because(&claim.reference(), EvidenceSource::Spec, holds));
     }
-}
-
-/// No node could be read: the scheduler's own tally is what is left, and no change can be checked against the nodes.
-fn by_word(case: &Case<'_>, object: &Object, message: &str) -> Option<Finding> {
-    let tallies = schedule::tallies(message);
-    let kind = |reason: &str| match reason {
-        r if r.starts_with("Insufficient") || r.starts_with("Too many pods") => Some((2, Category::UnschedulableResources)),
-        r if r.contains("were unschedulable") => Some((4, Category::UnschedulableCordoned)),
-        r if r.contains("taint")
-            && !schedule::is_control_plane_taint(
-                r.trim_start_matches(|c| c != '{').trim_matches(['{', '}']).split(':').next().unwrap_or_default(),
-            ) =>
-        {
-            Some((3, Category::UnschedulableTaint))
-        }
-        r if r.contains("anti-affinity") || r.contains("topology spread") || r.contains("pod affinity") => {
-            Some((2, Category::UnschedulableAntiAffinity))
-        }
-        r if r.contains("affinity/selector") || r.contains("node selector") => Some((1, Category::UnschedulableNodeSelector)),
-        _ => None,
-    };
-    // A node that matches and is refused for something else tells more than the nodes that do not match.
-    let (_, category) = tallies.iter().filter_map(|(_, reason)| kind(reason)).max_by_key(|(weight, _)| *weight)?;
-    let reference = case.reference();
-    let finding = start(category, &reference, 0.8, "the scheduler finds no node".into(), object, message);
-    let fields = ["nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "resources"];
-    if let Some((rollout, change)) = placement_change(case, &fields) {
-        let finding = finding.because(&reference, EvidenceSource::Revision, rollout::describe(rollout, change));
-        return Some(rollout::with_undo(case, rollout, &[change], finding));
-    }
-    Some(finding.propose(propose::escalate(
-        &reference,
-        "the nodes could not be read, so no change can be checked against them",
-        vec!["compare what the scheduler says with the nodes".to_owned()],
-    )))
 }
 
 /// A claim that is not bound keeps the pod waiting; storage rules look at it.
@@ -150,12 +115,12 @@ fn is_control_plane(v: &Verdict<'_>) -> bool {
     v.taints().any(|(k, _, _)| schedule::is_control_plane_taint(k))
 }
 
-fn start(category: Category, at: &ObjectRef, confidence: f64, summary: String, object: &Object, message: &str) -> Finding {
+pub(super) fn start(category: Category, at: &ObjectRef, confidence: f64, summary: String, object: &Object, message: &str) -> Finding {
     Finding::new(category, at, confidence, summary).because(&object.reference(), EvidenceSource::Status, format!("unschedulable: {message}"))
 }
 
 /// The change of placement rules that the last rollout made, if the pods wait since then.
-fn placement_change<'c>(case: &'c Case<'_>, field: &[&str]) -> Option<(&'c crate::facts::revision::Rollout<'c>, &'c Change)> {
+pub(super) fn placement_change<'c>(case: &'c Case<'_>, field: &[&str]) -> Option<(&'c crate::facts::revision::Rollout<'c>, &'c Change)> {
     let rollout = case.blamed_rollout().filter(|r| r.proven.is_some())?;
     let change = rollout.changes.iter().find(|c| field.iter().any(|f| c.path == *f || c.path.ends_with(&format!(".{f}"))))?;
     Some((rollout, change))

@@ -3,7 +3,7 @@
 use kubernaut_core::model::{Category, EvidenceSource, Object, ObjectRef, ProposedAction};
 use serde_json::json;
 
-use super::{Case, config, rollout};
+use super::{Case, config, rollout, unbound};
 use crate::{
     facts::{
         Facts,
@@ -21,7 +21,7 @@ const FULL: f64 = 0.98;
 const FILLING: f64 = 0.85;
 
 pub(super) fn examine(case: &Case<'_>, report: &mut Report) {
-    unbound(case, report);
+    waits_for_claims(case, report);
     disk_full(case, report);
     mount_failures(case, report);
 }
@@ -36,7 +36,7 @@ fn default_class(facts: &Facts) -> Option<&Object> {
     facts.store.all("StorageClass").find(|c| c.annotation("storageclass.kubernetes.io/is-default-class") == Some("true"))
 }
 
-fn unbound(case: &Case<'_>, report: &mut Report) {
+fn waits_for_claims(case: &Case<'_>, report: &mut Report) {
     for object in case.failing.iter().filter(|p| pod::is_unscheduled(p)) {
         for claim in object.list_at("/spec/volumes").iter().filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str()) {
             let reference = ObjectRef::new("PersistentVolumeClaim", object.namespace(), claim);
@@ -96,7 +96,7 @@ pub(super) fn examine_claim(facts: &Facts, subject: &ObjectRef, is_target: bool,
     if let Some(finding) = no_class(facts, claim) {
         report.find(finding);
     } else if !waits_by_design(facts, claim) {
-        report.find(not_bound(facts, claim));
+        report.find(unbound::not_bound(facts, claim));
     } else if is_target {
         for user in focus(facts, subject) {
             report.lead(Lead::new(&user, 0.9, "the claim is bound when this is scheduled"));
@@ -154,73 +154,6 @@ fn no_class(facts: &Facts, claim: &Object) -> Option<Finding> {
                 .done(),
         ),
     )
-}
-
-fn not_bound(facts: &Facts, claim: &Object) -> Finding {
-    let reference = claim.reference();
-    let event = facts.events_of(&reference).filter(|e| e.kind == "Warning").last();
-    let lost = claim.str_at("/status/phase") == Some("Lost");
-    let obstacles = obstacles(facts, claim);
-    let summary = match obstacles.as_slice() {
-        _ if lost => "the claim lost its volume".to_owned(),
-        [] => "the claim is not bound, and its class exists".to_owned(),
-        [one] => format!("the claim is not bound: {one}"),
-        [first, rest @ ..] => format!("the claim is not bound: {first}, and {} more volumes do not fit", rest.len()),
-    };
-    let confidence = if obstacles.is_empty() && !lost && event.is_none() { 0.7 } else { 0.9 };
-    let mut finding = Finding::new(Category::VolumeUnavailable, &reference, confidence, summary);
-    for obstacle in obstacles.iter().take(4) {
-        finding = finding.because(&reference, EvidenceSource::Spec, obstacle.clone());
-    }
-    finding
-        .because(&reference, EvidenceSource::Status, format!("phase {}", claim.str_at("/status/phase").unwrap_or("unknown")))
-        .because_some(&reference, EvidenceSource::Event, event.map(|e| format!("{}: {}", e.reason, e.message)))
-        .propose(propose::escalate(
-            &reference,
-            "the volume has to be looked at by a person",
-            vec!["check size, access mode and selector of the claim against the volumes, and the provisioner's log".to_owned()],
-        ))
-}
-
-/// Why the volumes that a claim could get do not fit; those of other classes are left out.
-fn obstacles(facts: &Facts, claim: &Object) -> Vec<String> {
-    let class = |o: &Object| o.str_at("/spec/storageClassName").unwrap_or_default().to_owned();
-    let named = claim.str_at("/spec/volumeName");
-    let meant = |v: &&Object| named.map_or_else(|| class(v) == class(claim), |n| v.name() == n);
-    let mut found: Vec<String> = facts.store.all("PersistentVolume").filter(meant).filter_map(|v| misfit(v, claim)).collect();
-    if let Some(name) = named.filter(|n| facts.store.is_absent("PersistentVolume", None, n)) {
-        found.push(format!("volume {name}, which the claim names, does not exist"));
-    }
-    found
-}
-
-/// Why a volume is not for a claim.
-fn misfit(volume: &Object, claim: &Object) -> Option<String> {
-    let name = volume.name();
-    let holder = |part: &str| volume.str_at(&format!("/spec/claimRef/{part}"));
-    if let Some(other) = holder("name").filter(|n| *n != claim.name() || holder("namespace") != claim.namespace()) {
-        return Some(format!("volume {name} belongs to claim {}/{other}", holder("namespace").unwrap_or_default()));
-    }
-    if volume.str_at("/status/phase") == Some("Released") || holder("uid").is_some_and(|u| claim.uid().is_some_and(|c| c != u)) {
-        return Some(format!("volume {name} was released by a claim that is gone and is kept for its data"));
-    }
-    let modes = |o: &Object| o.list_at("/spec/accessModes").iter().filter_map(|m| m.as_str().map(str::to_owned)).collect::<Vec<_>>();
-    let missing: Vec<String> = modes(claim).into_iter().filter(|m| !modes(volume).contains(m)).collect();
-    if !missing.is_empty() {
-        return Some(format!("volume {name} lacks the access mode {} (it has {})", missing.join(", "), modes(volume).join(", ")));
-    }
-    let wanted = claim.at("/spec/resources/requests/storage").and_then(quantity::of).unwrap_or(0.0);
-    let offered = volume.at("/spec/capacity/storage").and_then(quantity::of).unwrap_or(f64::INFINITY);
-    if wanted > offered {
-        return Some(format!("volume {name} has {}, the claim asks for {}", quantity::memory(offered), quantity::memory(wanted)));
-    }
-    let mode = |o: &Object| o.str_at("/spec/volumeMode").unwrap_or("Filesystem").to_owned();
-    if mode(volume) != mode(claim) {
-        return Some(format!("volume {name} is of mode {}, the claim asks for {}", mode(volume), mode(claim)));
-    }
-    let selector = claim.at("/spec/selector")?;
-    (!kubernaut_core::model::selector_matches(selector, &volume.labels()))
-        .then(|| format!("volume {name} does not carry the labels that the claim asks for: {selector}"))
 }
 
 /// A process that finds no room left: on which claim?
