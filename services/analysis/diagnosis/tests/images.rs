@@ -56,7 +56,7 @@ async fn a_lost_pull_secret_is_copied_from_its_template() {
     assert!(!holds(&escalated));
     w.put(json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "metadata": {"name": "acme-pull", "namespace": "shared"}}));
     let a = w.diagnose("Pod/web/app-h0-p0").await;
-    assert_eq!(param(&a, "/from_namespace"), "shared");
+    assert_eq!(param(&a, "/copy_from"), "shared/acme-pull");
     assert!(holds(&a));
 }
 

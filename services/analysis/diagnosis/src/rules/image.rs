@@ -233,7 +233,7 @@ fn refused(case: &Case<'_>, object: &Object, container: &Container<'_>, message:
     };
     let state = if missing.is_some() { "does not exist" } else { "exists" };
     let template = template_for(case.facts, &secret);
-    let params = template.map_or_else(|| json!({}), |t| json!({ "from_namespace": t.namespace(), "from_name": t.name() }));
+    let params = template.map_or_else(|| json!({}), |t| json!({ "copy_from": format!("{}/{}", t.namespace().unwrap_or_default(), t.name()) }));
     let text =
         template.map_or_else(|| "a copy of the pull secret is known".to_owned(), |t| format!("a pull secret to copy exists: {}", t.reference()));
     told(case, Finding::new(Category::ImagePullAuth, &secret, if missing.is_some() { 0.97 } else { 0.85 }, summary), object, container, message)
