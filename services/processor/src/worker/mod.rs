@@ -1,6 +1,7 @@
 //! The workers: claim incidents and drive each through its lifecycle.
 
 mod close;
+mod damage;
 mod executing;
 mod investigating;
 mod previews;

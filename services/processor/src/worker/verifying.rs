@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     PART,
+    damage::new_alerts,
     executing::{GONE, acted},
     investigating::PLANNED,
     session::{Flow, Session, Step, Stop, tolerate},
@@ -57,7 +58,7 @@ fn only_the_alert_is_missing(look: &Verification) -> bool {
 
 impl Session<'_> {
     pub(super) async fn verify(&mut self) -> Step<Flow> {
-        if self.incident.verification.as_ref().is_some_and(|v| v.verdict == Verdict::Harmful) {
+        if self.incident.verification.as_ref().is_some_and(|v| self.is_to_be_undone(v.verdict)) {
             return self.take_back().await;
         }
         let Some(run) = self.fetch_run().await? else {
@@ -68,6 +69,7 @@ impl Session<'_> {
         let recorded = tolerate(self.call("cluster.info", LOOK, |ctx| cluster.info(ctx)).await)?.is_ok_and(|i| i.recorded);
         let before = self.incident.verification.clone();
         let last = config.is_over(self.incident.phase_since, self.now(), before.as_ref(), recorded);
+        let undoable = acted(&run);
         let look = self.look(run, last).await?;
         metrics::counter!("kubernaut_processor_looks_total", "verdict" => text::name_of(look.verdict)).increment(1);
         match look.verdict {
@@ -75,9 +77,9 @@ impl Session<'_> {
             // The first of two: its time stays until a look says otherwise.
             Verdict::Effective if before.as_ref().is_some_and(|v| v.verdict == Verdict::Effective) => self.look_again(None, recorded).await,
             Verdict::Effective | Verdict::Pending => self.look_again(Some(look), recorded).await,
-            Verdict::Ineffective => self.judged(Input::FoundIneffective, look).await,
+            Verdict::Ineffective if !(undoable && self.is_to_be_undone(Verdict::Ineffective)) => self.judged(Input::FoundIneffective, look).await,
             Verdict::Unknown => self.judged(Input::FoundUnknown, look).await,
-            Verdict::Harmful => {
+            Verdict::Harmful | Verdict::Ineffective => {
                 let event = verified(&look);
                 let incident = Incident { message: text::verdict(&look), verification: Some(look), ..self.incident.clone() };
                 self.note(incident, vec![event]).await?;
@@ -90,8 +92,9 @@ impl Session<'_> {
     async fn look(&self, run: Run, last: bool) -> Step<Verification> {
         let verifier = &self.inner.parts.verifier;
         let request = VerifyRequest { incident: self.incident.clone(), run, last_look: last, baseline: self.baseline().await? };
+        let began = request.run.steps.iter().filter_map(|s| s.started_at).min();
         let look = match tolerate(self.call("verifier.verify", LOOK, |ctx| verifier.verify(ctx, request)).await)? {
-            Ok(look) => look,
+            Ok(look) => self.with_new_alerts(look, began).await?,
             Err(error) => {
                 let check = VerificationCheck { name: "workload_healthy".into(), outcome: CheckOutcome::Skip, text: error.to_string() };
                 Verification { verdict: Verdict::Pending, score: 0.0, checks: vec![check], at: self.now(), simulated: false }
@@ -99,6 +102,24 @@ impl Session<'_> {
         };
         let verdict = if last && look.verdict == Verdict::Pending { Verdict::Unknown } else { look.verdict };
         Ok(Verification { verdict, at: self.now(), ..look })
+    }
+
+    /// Whether a change of which that was found is taken back.
+    fn is_to_be_undone(&self, verdict: Verdict) -> bool {
+        verdict == Verdict::Harmful || (verdict == Verdict::Ineffective && self.inner.config.verification.undo_ineffective)
+    }
+
+    /// New alerts on the same owner are new damage, unless things are well all the same.
+    async fn with_new_alerts(&self, mut look: Verification, began: Option<Timestamp>) -> Step<Verification> {
+        let Some(began) = began.filter(|_| !matches!(look.verdict, Verdict::Effective | Verdict::Harmful)) else { return Ok(look) };
+        let alerts = self.inner.parts.ledger.alerts(self.ctx(), self.incident.id).await.map_err(Stop::Ledger)?;
+        let names = new_alerts(&alerts, began);
+        if !names.is_empty() {
+            let text = format!("began with the run and fire still: {}", names.join(", "));
+            look.checks.push(VerificationCheck { name: "no_new_alerts".into(), outcome: CheckOutcome::Fail, text });
+            look.verdict = Verdict::Harmful;
+        }
+        Ok(look)
     }
 
     /// How things stood before the run, from the event that planned it.
@@ -135,7 +156,7 @@ impl Session<'_> {
         let Some(run) = self.fetch_run().await? else { return self.not_taken_back(GONE).await };
         match run.state {
             RunState::RolledBack => {
-                self.end(Input::RunTakenBack, format!("it made things worse and was taken back: {}", self.incident.message)).await
+                self.end(Input::RunTakenBack, format!("{} and was taken back: {}", self.why_undone(), self.incident.message)).await
             }
             RunState::Succeeded if !acted(&run) => self.not_taken_back("the run changed nothing").await,
             RunState::Succeeded if !run.rollback_requested => {
@@ -154,8 +175,15 @@ impl Session<'_> {
         }
     }
 
+    fn why_undone(&self) -> &'static str {
+        match self.incident.verification.as_ref().map(|v| v.verdict) {
+            Some(Verdict::Ineffective) => "it did not help",
+            _ => "it made things worse",
+        }
+    }
+
     async fn not_taken_back(&mut self, why: &str) -> Step<Flow> {
-        self.end(Input::RunUnknown, format!("it made things worse and could not be taken back: {why}")).await
+        self.end(Input::RunUnknown, format!("{} and could not be taken back: {why}", self.why_undone())).await
     }
 }
 

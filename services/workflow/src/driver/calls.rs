@@ -84,7 +84,8 @@ impl Caller {
             Ok(execution) => (None, tried(execution)),
             Err(error) => {
                 self.stop_if_cancelled().await;
-                self.resolved(error.to_string(), cause(&error)).await
+                let cause = self.cause(&error).await;
+                self.resolved(error.to_string(), cause).await
             }
         };
         Reply::Tried { step: self.step.id, observed, outcome }
@@ -126,7 +127,8 @@ impl Caller {
             }
             Err(error) => {
                 self.stop_if_cancelled().await;
-                self.undo_resolved(error.to_string(), cause(&error)).await
+                let cause = self.cause(&error).await;
+                self.undo_resolved(error.to_string(), cause).await
             }
         };
         Reply::Undone { step: self.step.id, observed, outcome }
@@ -171,6 +173,11 @@ impl Caller {
     /// Whether a refusal is due to the global stop, which came between our look and the gate's. It passes, so it is no answer about the step.
     async fn stopped(&self) -> bool {
         self.ledger.stopped(self.ctx.clone()).await.is_ok_and(|reason| reason.is_some())
+    }
+
+    /// Whether trying again may help; a refusal by the stop passes with it.
+    async fn cause(&self, error: &Error) -> Cause {
+        if error.kind() == ErrorKind::Refused && self.stopped().await { Cause::Interrupted } else { cause(error) }
     }
 
     /// Once the driver has given up, nothing is concluded from an error that giving up has caused; the next one looks again.
