@@ -104,7 +104,11 @@ const EXTRAS: &[&str] = &["ObjectRef", "Report", "Analysis"];
 
 fn record(out: &mut String, interface: &Interface, t: &Type, fields: &[Field]) {
     let base = if EXTRAS.contains(&t.name.as_str()) { format!("_extras.{}Extras", t.name) } else { "_extras.Model".into() };
-    let _ = write!(out, "\n\n@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)\nclass {}({base}):\n    \"\"\"{}\"\"\"\n\n", t.name, t.doc);
+    let _ = write!(
+        out,
+        "\n\n@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)\nclass {}({base}):\n    \"\"\"{}\"\"\"\n\n",
+        t.name, t.doc
+    );
     for f in fields {
         let _ = writeln!(out, "    {}: {}{}", f.name, field_hint(f), default(interface, f));
         let _ = writeln!(out, "    \"\"\"{}\"\"\"", f.doc);
