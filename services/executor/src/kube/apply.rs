@@ -102,6 +102,10 @@ impl KubeExecutor {
                     Then::AwaitJob { name, limit_s } if !dry_run && !written.simulated => Some(self.await_job(ctx, request, &name, limit_s).await?),
                     _ => None,
                 };
+                if written.made_before && !dry_run {
+                    let why = said.unwrap_or_else(|| "it was done under this key before".into());
+                    return Ok(Tried::Idle(ExecutionOutcome::AlreadyApplied, why));
+                }
                 Ok(Tried::Answered(written, said))
             }
             Write::Drain(drain) => self.drain(ctx, action, current, request, &drain, dry_run).await,
@@ -127,7 +131,7 @@ impl KubeExecutor {
 }
 
 fn answered(effects: Effects, outcome: WriteOutcome) -> Tried {
-    Tried::Answered(Written { effects, warnings: outcome.warnings, simulated: outcome.simulated }, None)
+    Tried::Answered(Written { effects, warnings: outcome.warnings, simulated: outcome.simulated, made_before: false }, None)
 }
 
 /// A pod that is gone needs no eviction; any other target must exist.

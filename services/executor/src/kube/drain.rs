@@ -41,7 +41,7 @@ impl KubeExecutor {
                     warnings.push(format!("{}: {}", pod.reference(), error.message()));
                 }
             }
-            return Ok(Tried::Answered(Written { effects, warnings, simulated: outcome }, None));
+            return Ok(Tried::Answered(Written { effects, warnings, simulated: outcome, made_before: false }, None));
         }
         let simulated = if node.bool_at(CLOSED) == Some(true) && marks::holds(node, &request.key) {
             false
@@ -50,7 +50,7 @@ impl KubeExecutor {
         };
         let moved = self.empty(ctx, node, drain).await?;
         let said = format!("{} is cordoned; {moved} pods were evicted and are gone", node.reference());
-        Ok(Tried::Answered(Written { effects, warnings: Vec::new(), simulated }, Some(said)))
+        Ok(Tried::Answered(Written { effects, warnings: Vec::new(), simulated, made_before: false }, Some(said)))
     }
 
     async fn close(&self, ctx: &CallContext, node: &Object, key: &str, dry_run: bool) -> Result<bool> {

@@ -28,7 +28,7 @@ impl KubeExecutor {
         let effects = Effects { digest: diff_digest(action.name, &request.target, &changes), changes, pre_state: json!({}) };
         if dry_run {
             let warnings = vec!["a command in a container cannot be tried out; shown is what would run".to_owned()];
-            return Ok(Tried::Answered(Written { effects, warnings, simulated: true }, None));
+            return Ok(Tried::Answered(Written { effects, warnings, simulated: true, made_before: false }, None));
         }
         let pod = current.target.reference();
         self.run(ctx, &pod, dump, dump.command.clone(), SAID_LIMIT).await?;
@@ -43,7 +43,7 @@ impl KubeExecutor {
             tracing::warn!(%pod, %error, file = dump.path, "the dump was brought back, but its file stays in the container");
         }
         let said = format!("{} bytes from {pod}, container {}, in {}", content.len(), dump.container, kept.display());
-        Ok(Tried::Answered(Written { effects, warnings: Vec::new(), simulated: false }, Some(said)))
+        Ok(Tried::Answered(Written { effects, warnings: Vec::new(), simulated: false, made_before: false }, Some(said)))
     }
 
     async fn run(&self, ctx: &CallContext, pod: &ObjectRef, dump: &Dump, command: Vec<String>, limit_bytes: usize) -> Result<Vec<u8>> {
@@ -71,7 +71,7 @@ impl KubeExecutor {
         let effects = Effects::none(action.name, &request.target);
         if dry_run {
             let warnings = vec!["it only reads; what is found goes to the archive".to_owned()];
-            return Ok(Tried::Answered(Written { effects, warnings, simulated: true }, None));
+            return Ok(Tried::Answered(Written { effects, warnings, simulated: true, made_before: false }, None));
         }
         let target = &current.target;
         let mut files = 1;
@@ -98,7 +98,7 @@ impl KubeExecutor {
         let place = self.archive.write(&request.key, "complete", b"")?;
         let folder = place.parent().map(|p| p.display().to_string()).unwrap_or_default();
         let said = format!("{files} files on {} and {} pods in {folder}", target.reference(), pods.len());
-        Ok(Tried::Answered(Written { effects, warnings: Vec::new(), simulated: false }, Some(said)))
+        Ok(Tried::Answered(Written { effects, warnings: Vec::new(), simulated: false, made_before: false }, Some(said)))
     }
 
     async fn pods_of(&self, ctx: &CallContext, target: &Object) -> Result<Vec<Object>> {

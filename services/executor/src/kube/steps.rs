@@ -23,6 +23,8 @@ pub(super) struct Written {
     pub(super) effects: Effects,
     pub(super) warnings: Vec<String>,
     pub(super) simulated: bool,
+    /// Whether all of it was made before under the same key.
+    pub(super) made_before: bool,
 }
 
 impl KubeExecutor {
@@ -36,7 +38,7 @@ impl KubeExecutor {
         steps: &[Step],
         dry_run: bool,
     ) -> Result<Written> {
-        let mut written = Written { effects: Effects::none(action.name, &request.target), warnings: Vec::new(), simulated: false };
+        let mut written = Written { effects: Effects::none(action.name, &request.target), warnings: Vec::new(), simulated: false, made_before: true };
         let mut going: Vec<ObjectRef> = Vec::new();
         let mut changes = Vec::new();
         for step in steps {
@@ -46,6 +48,7 @@ impl KubeExecutor {
             }
             changes.extend(shown(action, current, step, outcome.as_ref()));
             if let Some(outcome) = outcome {
+                written.made_before = false;
                 written.warnings.extend(outcome.warnings);
                 written.simulated |= outcome.simulated;
             }

@@ -103,7 +103,8 @@ fn jobs(place: &Place<'_>) -> String {
 /// Whether a Job beside the target has completed, and its log, in the archive too, says so.
 fn job_said(place: &Place<'_>, words: &str) -> bool {
     let done = place.run(&["get", "jobs", "-l", "kubernaut.ai/key", "-o", "jsonpath={.items[*].status.succeeded}"]).unwrap_or_default();
-    let logs = place.run(&["logs", "-l", "kubernaut.ai/key", "--tail=-1"]).unwrap_or_default();
+    let name = place.run(&["get", "jobs", "-l", "kubernaut.ai/key", "-o", "name"]).unwrap_or_default();
+    let logs = place.run(&["logs", name.trim()]).unwrap_or_default();
     done == "1" && logs.contains(words) && in_archive(place, "job.log", words)
 }
 
