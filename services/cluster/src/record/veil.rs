@@ -25,10 +25,10 @@ impl Veil {
         }
         for part in ["spec", "data"] {
             // A ConfigMap's content is what a diagnosis compares; only templates (ControllerRevisions keep theirs in `data`) are covered.
-            if part == "spec" || object["kind"] == "ControllerRevision" {
-                if let Some(value) = object.get_mut(part) {
-                    self.walk(value);
-                }
+            if (part == "spec" || object["kind"] == "ControllerRevision")
+                && let Some(value) = object.get_mut(part)
+            {
+                self.walk(value);
             }
         }
     }
