@@ -64,8 +64,13 @@ impl Shared {
                 .run(operation, async {
                     Ok(async {
                         let mut tx = self.begin().await?;
-                        let value = work(&mut tx).await?;
-                        Ok::<_, Fault>((tx, value))
+                        match work(&mut tx).await {
+                            Ok(value) => Ok((tx, value)),
+                            Err(fault) => {
+                                tx.rollback().await;
+                                Err(fault)
+                            }
+                        }
                     }
                     .await)
                 })

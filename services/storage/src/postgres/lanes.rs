@@ -94,7 +94,13 @@ async fn attempt(shared: &Shared, requests: &[&Request], in_doubt: &mut Option<T
         shared.changed();
         return Ok(std::mem::take(&mut taken.results));
     }
-    let mut taken = intake::take(&mut tx, requests).await?;
+    let mut taken = match intake::take(&mut tx, requests).await {
+        Ok(taken) => taken,
+        Err(fault) => {
+            tx.rollback().await;
+            return Err(fault);
+        }
+    };
     match tx.commit().await {
         Ok(wrote) => {
             if wrote {

@@ -64,6 +64,15 @@ impl Tx {
         query.fetch_all(self.sql()).await.map_err(Fault::Postgres)
     }
 
+    /// Takes everything back, and returns when that is done: a lock that lingers makes others pass the row over.
+    pub(crate) async fn rollback(self) {
+        if let Connection::Writer(transaction) = self.connection
+            && let Err(error) = transaction.rollback().await
+        {
+            tracing::debug!(%error, "a transaction could not be taken back; it ends with its connection");
+        }
+    }
+
     /// Commits, and answers whether anything was written.
     pub(crate) async fn commit(self) -> Result<bool, sqlx::Error> {
         if let Connection::Writer(transaction) = self.connection {
