@@ -1,5 +1,7 @@
 //! Holds what the diagnosis reaches on the recorded incidents of tests/cases.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::{Path, PathBuf};
 
 use kubernaut::{

@@ -1,5 +1,7 @@
 //! Whatever a cluster gives, or does not give, a diagnosis ends in time, within its bounds, and with an answer that means something.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::{
