@@ -1,5 +1,11 @@
 //! What is sent: alerts about Deployments as a common rule set words them.
 
+use std::collections::BTreeMap;
+
+use kubernaut_core::{
+    model::{Alert, AlertId, AlertStatus, FingerprintStrategy, ObjectRef, Severity},
+    port::{Clock, SystemClock},
+};
 use serde_json::{Value, json};
 
 /// Namespaces over which the Deployments are spread.
@@ -50,11 +56,15 @@ fn scattered(number: usize) -> usize {
     usize::try_from((x ^ (x >> 31)) >> 1).unwrap_or(0)
 }
 
-fn place(owner: usize) -> (String, String) {
+/// Namespace and name of a Deployment.
+#[must_use]
+pub fn place(owner: usize) -> (String, String) {
     (format!("team-{}", owner % NAMESPACES), format!("service-{owner}"))
 }
 
-fn labels(owner: usize) -> Value {
+/// Labels of the alert about a Deployment.
+#[must_use]
+pub fn labels(owner: usize) -> Value {
     let (namespace, deployment) = place(owner);
     json!({
         "alertname": "KubeDeploymentReplicasMismatch", "container": "kube-state-metrics", "deployment": deployment, "endpoint": "http",
@@ -63,7 +73,9 @@ fn labels(owner: usize) -> Value {
     })
 }
 
-fn annotations(owner: usize) -> Value {
+/// Annotations of the alert about a Deployment.
+#[must_use]
+pub fn annotations(owner: usize) -> Value {
     let (namespace, deployment) = place(owner);
     json!({
         "description": format!("Deployment {namespace}/{deployment} has not matched the expected number of replicas for longer than 15 minutes."),
@@ -75,6 +87,33 @@ fn annotations(owner: usize) -> Value {
 const BEGAN: &str = "2026-01-01T00:00:00Z";
 const ENDED: &str = "2026-01-01T00:10:00Z";
 const QUERY: &str = "http://prometheus.example/graph?g0.expr=kube_deployment_spec_replicas+%21%3D+kube_deployment_status_replicas_available&g0.tab=1";
+
+/// The alert about a Deployment as the gateway hands it to the ledger.
+#[must_use]
+pub fn stored(owner: usize) -> Alert {
+    let now = SystemClock.now();
+    let (namespace, deployment) = place(owner);
+    let target = ObjectRef::new("Deployment", Some(&namespace), &deployment);
+    let texts = |value: Value| -> BTreeMap<String, String> { serde_json::from_value(value).unwrap_or_default() };
+    Alert {
+        id: AlertId::new(now),
+        source: "bench".into(),
+        status: AlertStatus::Firing,
+        name: "KubeDeploymentReplicasMismatch".into(),
+        severity: Severity::Warning,
+        labels: texts(labels(owner)),
+        annotations: texts(annotations(owner)),
+        starts_at: now,
+        ends_at: None,
+        received_at: now,
+        generator_url: Some(QUERY.into()),
+        source_fingerprint: Some(format!("{owner:016x}")),
+        target: target.clone(),
+        owner_resolved: true,
+        fingerprint: FingerprintStrategy::Owner.fingerprint("", &target, "KubeDeploymentReplicasMismatch"),
+        owner: target,
+    }
+}
 
 /// The alerts as Alertmanager sends them to a webhook.
 #[must_use]

@@ -26,6 +26,7 @@ pub struct Subject {
     kind: Kind,
     process: Child,
     home: tempfile::TempDir,
+    command: Command,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +50,27 @@ impl Subject {
     /// # Errors
     /// If it does not start.
     pub fn kubernaut(binary: &Path, store: &Store, owners: usize, more: &Value) -> Result<Self> {
+        Self::kubernaut_with(binary, store, owners, more, |_| Vec::new())
+    }
+
+    /// The same with variables in its environment, given its folder.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn kubernaut_with(
+        binary: &Path,
+        store: &Store,
+        owners: usize,
+        more: &Value,
+        environment: impl Fn(&Path) -> Vec<(String, PathBuf)>,
+    ) -> Result<Self> {
         let home = tempfile::tempdir()?;
         let bundle = home.path().join("bundle");
         fs::create_dir_all(bundle.join("objects"))?;
-        fs::write(bundle.join("bundle.yaml"), "id: bench\nformat: incident-bundle/v1\ncluster: bench\ntaken_at: '2026-01-01T00:20:00Z'\nversion: v1.34.4\n")?;
+        fs::write(
+            bundle.join("bundle.yaml"),
+            "id: bench\nformat: incident-bundle/v1\ncluster: bench\ntaken_at: '2026-01-01T00:20:00Z'\nversion: v1.34.4\n",
+        )?;
         fs::write(bundle.join("objects/deployments.json"), alerts::objects(owners))?;
         let address = free_address()?;
         let mut config = json!({
@@ -60,16 +78,18 @@ impl Subject {
             // What is told to people goes nowhere.
             "notifications": { "routes": [{}] }
         });
-        config["ledger"] = match store {
-            Store::Sqlite => json!({ "path": home.path().join("ledger.db") }),
-            Store::Postgres(url) => json!({ "postgres": { "url": url } }),
-        };
+        match store {
+            Store::Sqlite => config["ledger"] = json!({ "path": home.path().join("ledger.db") }),
+            Store::Postgres(url) => config["storage"] = json!({ "postgres": { "url": url } }),
+        }
         merge(&mut config, more);
         let path = home.path().join("config.yaml");
         fs::write(&path, config.to_string())?;
-        let process = Command::new(binary).args(["serve", "--config"]).arg(&path).stdout(Stdio::null()).spawn()?;
+        let mut command = Command::new(binary);
+        command.args(["serve", "--config"]).arg(&path).envs(environment(home.path())).stdout(Stdio::null());
+        let process = command.spawn()?;
         let name = if *store == Store::Sqlite { "kubernaut, SQLite" } else { "kubernaut, PostgreSQL" };
-        Self { name: name.into(), address, kind: Kind::Kubernaut, process, home }.ready("/readyz")
+        Self { name: name.into(), address, kind: Kind::Kubernaut, process, home, command }.ready()
     }
 
     /// Debian's Alertmanager, which keeps alerts in memory. Nothing is delivered while it is measured.
@@ -84,16 +104,49 @@ impl Subject {
         command.arg(format!("--config.file={}", config.display())).arg(format!("--storage.path={}", home.path().join("data").display()));
         command.arg(format!("--web.listen-address={address}")).arg("--cluster.listen-address=").arg("--log.level=error");
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        Self { name: "Alertmanager, in memory".into(), address, kind: Kind::Alertmanager, process, home }.ready("/-/ready")
+        Self { name: "Alertmanager, in memory".into(), address, kind: Kind::Alertmanager, process, home, command }.ready()
     }
 
-    fn ready(mut self, path: &str) -> Result<Self> {
+    /// Ends it as `kill -9` does.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait().map(drop)
+    }
+
+    /// Starts it again on what it left, and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.process = self.command.spawn()?;
+        while !self.look()? {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Whether it is ready; an error if it has ended.
+    fn look(&mut self) -> Result<bool> {
+        if let Some(status) = self.process.try_wait()? {
+            return Err(Error::other(format!("{} ended with {status} before it was ready", self.name)));
+        }
+        let path = if self.kind == Kind::Kubernaut { "/readyz" } else { "/-/ready" };
+        Ok(is_ready(self.address, path).unwrap_or(false))
+    }
+
+    fn ready(mut self) -> Result<Self> {
         let until = Instant::now() + Duration::from_secs(60);
         while Instant::now() < until {
-            if let Some(status) = self.process.try_wait()? {
-                return Err(Error::other(format!("{} ended with {status} before it was ready", self.name)));
-            }
-            if is_ready(self.address, path).unwrap_or(false) {
+            if self.look()? {
                 return Ok(self);
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -115,11 +168,7 @@ impl Subject {
     /// # Errors
     /// If the system does not tell.
     pub fn cpu_seconds(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // The program's name may hold spaces and stands in brackets; user and system time are the 14th and 15th field.
-        let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-        let ticks: f64 = [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<f64>().ok()).sum();
-        Ok(ticks / 100.0)
+        cpu_seconds_of(self.process.id())
     }
 
     /// Resident memory in MiB.
@@ -159,6 +208,18 @@ impl Drop for Subject {
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+/// Processor time that a process has used so far, in seconds.
+///
+/// # Errors
+/// If the system does not tell.
+pub fn cpu_seconds_of(process: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The program's name may hold spaces and stands in brackets; user and system time are the 14th and 15th field.
+    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let ticks: f64 = [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<f64>().ok()).sum();
+    Ok(ticks / 100.0)
 }
 
 /// A binary of this workspace, built beside the running one.

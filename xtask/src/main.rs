@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bindings;
+mod chaos;
 mod ci;
 mod cluster;
 mod demo;
@@ -36,6 +37,8 @@ enum Command {
     },
     /// Build the packages of other languages, install them into empty environments and test them there
     Bindings(bindings::Options),
+    /// Kill the server under load, many times, and check that nothing is lost or doubled
+    Chaos(chaos::Options),
     /// Formatting, lints, documentation, dependencies, feature sets, then `test`
     Ci,
     /// The real Kubernetes cluster of tests/cluster
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Gen { packages: true } => bindings::generate(),
         Command::Gen { packages: false } => generate::generate(),
         Command::Bindings(options) => bindings::bindings(&options),
+        Command::Chaos(options) => chaos::chaos(&options),
         Command::Ci => ci::ci(),
         Command::Cluster { action, name, rest } => cluster::Cluster::new(name).act(action, &rest),
     };

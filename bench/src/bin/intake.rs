@@ -49,7 +49,9 @@ struct Args {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    println!("| subject | load | alerts/s | refused | p50 ms | p99 ms | p99.9 ms | max ms | CPU µs/alert | RSS MiB |\n|---|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| subject | load | alerts/s | refused | p50 ms | p99 ms | p99.9 ms | max ms | CPU µs/alert | RSS MiB |\n|---|---|---|---|---|---|---|---|---|---|"
+    );
     for name in &args.subjects {
         measure(&args, &start(&args, name)?).await?;
     }

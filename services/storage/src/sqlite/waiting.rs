@@ -55,6 +55,11 @@ impl Waiting {
             .retry_after(Duration::from_secs(1))
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue().as_ref().is_none_or(Fair::is_empty)
+    }
+
     /// Jobs with together about so many alerts; none if nothing waits.
     pub(crate) fn take(&self, enough: usize) -> Vec<Box<IntakeJob>> {
         self.queue().as_mut().map(|queue| queue.take(enough)).unwrap_or_default()
@@ -62,7 +67,7 @@ impl Waiting {
 
     /// Until something waits.
     pub(crate) async fn arrived(&self) {
-        while self.queue().as_ref().is_none_or(Fair::is_empty) {
+        while self.is_empty() {
             self.arrived.notified().await;
         }
     }

@@ -39,15 +39,20 @@ pub(crate) async fn run(parts: WriterParts, mut queue: mpsc::Receiver<Message>, 
     let mut messages = Vec::new();
     let mut closing = None;
     while closing.is_none() {
+        let most = if waiting.0.is_empty() { CALLS } else { CALLS_BESIDE_ALERTS };
         tokio::select! {
-            calls = queue.recv_many(&mut messages, CALLS) => if calls == 0 { break },
-            () = waiting.0.arrived() => while messages.len() < CALLS && let Ok(call) = queue.try_recv() { messages.push(call) },
+            calls = queue.recv_many(&mut messages, most) => if calls == 0 { break },
+            () = waiting.0.arrived() => while messages.len() < CALLS_BESIDE_ALERTS && let Ok(call) = queue.try_recv() { messages.push(call) },
         }
         let (units, close) = sort(messages.drain(..), waiting.0.take(batch));
         closing = close;
         if !units.is_empty() {
             writer.commit(units).await;
         }
+    }
+    let (rest, _) = sort(std::iter::empty(), waiting.0.take(usize::MAX));
+    if !rest.is_empty() {
+        writer.commit(rest).await;
     }
     if let Some(checkpoints) = checkpoints {
         checkpoints.end().await;
@@ -59,8 +64,10 @@ pub(crate) async fn run(parts: WriterParts, mut queue: mpsc::Receiver<Message>, 
     }
 }
 
-/// Calls that share one commit at most; alerts are beside them.
+/// Calls that share one commit at most.
 const CALLS: usize = 64;
+/// The same where alerts wait: whoever sends them waits for the whole commit.
+const CALLS_BESIDE_ALERTS: usize = 8;
 
 struct CloseAtEnd(Arc<Waiting>);
 
