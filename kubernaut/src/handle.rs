@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Builder, Config};
 
+mod work;
+
 /// Longest time that a stop waits for a write that began before it.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -54,6 +56,7 @@ struct Inner {
     parts: Parts,
     shutdown: CancellationToken,
     tasks: Mutex<Option<JoinSet<()>>>,
+    work: Mutex<Option<work::Work>>,
 }
 
 /// Kubernaut, put together. Cheap to clone; all clones are the same engine.
@@ -73,10 +76,11 @@ impl Kubernaut {
     }
 
     pub(crate) fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, shutdown: CancellationToken::new(), tasks: Mutex::new(None) }))
+        Self(Arc::new(Inner { parts, shutdown: CancellationToken::new(), tasks: Mutex::new(None), work: Mutex::new(None) }))
     }
 
-    /// Starts the workers on the current tokio runtime. Starting twice is no error and changes nothing.
+    /// Starts the workers, on threads of their own if [`Config::work_threads`] is above 0, else on the current tokio runtime. Starting twice is no
+    /// error and changes nothing.
     pub fn start(&self) {
         let mut slot = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_some() {
@@ -84,14 +88,17 @@ impl Kubernaut {
         }
         let mut tasks = JoinSet::new();
         let parts = &self.0.parts;
+        let work = work::Work::start(parts.config.work_threads);
+        let threads = work.handle();
+        *self.0.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
         let (processor, outbox, token) = (parts.processor.clone(), parts.outbox.clone(), self.0.shutdown.clone());
         let stop = token.clone();
-        tasks.spawn(async move { processor.run(stop).await });
+        tasks.spawn_on(async move { processor.run(stop).await }, &threads);
         let stop = token.clone();
-        tasks.spawn(async move { outbox.run(stop).await });
+        tasks.spawn_on(async move { outbox.run(stop).await }, &threads);
         if let Some(memory) = parts.memory.clone() {
             let stop = token.clone();
-            tasks.spawn(async move { memory.run(stop).await });
+            tasks.spawn_on(async move { memory.run(stop).await }, &threads);
         }
         if let Some(cache) = parts.cache.clone() {
             let stop = token.clone();
@@ -106,7 +113,7 @@ impl Kubernaut {
             tasks.spawn(async move { upkeep.run(stop).await });
         }
         if let Some(driver) = parts.driver.clone() {
-            tasks.spawn(async move { driver.run(token).await });
+            tasks.spawn_on(async move { driver.run(token).await }, &threads);
         }
         *slot = Some(tasks);
     }
