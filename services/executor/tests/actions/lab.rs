@@ -16,6 +16,8 @@ use serde_json::Value;
 pub struct Lab {
     kubectl: PathBuf,
     kubeconfig: PathBuf,
+    /// A second process on the same cluster.
+    pub later: KubeExecutor,
     pub executor: Arc<dyn Executor>,
     pub image: String,
     pub archive: tempfile::TempDir,
@@ -39,9 +41,10 @@ impl Lab {
         let config = KubeConfig { kubeconfig: Some(kubeconfig.clone()), prometheus_url, ..KubeConfig::default() };
         let cluster = Arc::new(KubeCluster::connect(config).await.unwrap());
         let archive = tempfile::tempdir().unwrap();
+        let later = KubeExecutor::new(cluster.clone(), cluster.clone(), Arc::new(SystemClock));
         let kube: Arc<dyn Executor> = Arc::new(KubeExecutor::new(cluster.clone(), cluster, Arc::new(SystemClock)).with_archive(archive.path().to_owned()));
         let image = env::var("KUBERNAUT_TEST_IMAGE").unwrap_or_else(|_| "127.0.0.1:5001/lab/app:1".into());
-        Some(Self { kubectl: kubectl.into(), kubeconfig, executor: kube, image, archive })
+        Some(Self { kubectl: kubectl.into(), kubeconfig, later, executor: kube, image, archive })
     }
 
     pub fn kubectl(&self, args: &[&str], input: Option<&Value>) -> Result<String, String> {

@@ -96,3 +96,27 @@ async fn rows_fail_for_an_executor_that_only_says_that_it_acts() {
         assert!(outcome.is_err_and(|why| why.contains("effect")), "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_ends_is_taken_back_by_whichever_process_looks_next() {
+    let Some(lab) = Lab::open().await else { return };
+    let namespace = format!("act-ends-{}", std::process::id());
+    let place = lab::Place { lab: &lab, namespace: namespace.clone() };
+    lab.kubectl(&["create", "namespace", &namespace], None).unwrap();
+    let row = rows::all().into_iter().find(|r| r.name == "enable_debug_mode").unwrap();
+    for object in (row.setup)(&place) {
+        lab.kubectl(&["create", "-f", "-"], Some(&object)).unwrap();
+    }
+    let target = format!("Deployment/{namespace}/web").parse().unwrap();
+    let params = serde_json::json!({"duration_seconds": 10});
+    let request = ActionRequest { action: "enable_debug_mode".into(), target, params, key: namespace.clone() };
+    let ctx = || CallContext::system("conformance");
+    let ask = ExecuteRequest { request, incident_id: None, approved_digest: None, approved_by_person: true, approval_id: None };
+    lab.executor.execute(ctx(), ask).await.unwrap();
+    lab.later.take_back_due(ctx()).await.unwrap();
+    assert!((row.effect)(&place), "its time is not over");
+    tokio::time::sleep(std::time::Duration::from_secs(11)).await;
+    assert!(lab.later.take_back_due(ctx()).await.unwrap() >= 1);
+    assert!(row.undone.unwrap()(&place), "it is as it was before");
+    lab.kubectl(&["delete", "namespace", &namespace, "--wait=false"], None).unwrap();
+}
