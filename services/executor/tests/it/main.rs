@@ -4,6 +4,7 @@
 mod bundle;
 mod crash;
 mod gate;
+mod killed;
 mod limits;
 mod live;
 mod live_safety;

@@ -8,8 +8,9 @@ use kubernaut_core::{
     service::{Executor, UndoRequest},
 };
 use kubernaut_executor::{
-    ExecutorRouter, GateConfig, GateParts, GatedExecutor, KubeExecutor, OutsideConfig, OutsideExecutor,
-    outside::{GitConfig, RepositoryConfig},
+    ExecutorRouter, GateConfig, GateParts, GatedExecutor, KubeExecutor, OutsideConfig, OutsideExecutor, find_spec,
+    outside::{GitConfig, RepositoryConfig, specs},
+    registry,
 };
 use kubernaut_storage::{SqliteConfig, SqliteLedger};
 use serde_json::{Value, json};
@@ -176,4 +177,48 @@ async fn what_is_not_configured_does_not_hold() {
         let done = gate.execute(ctx(Mode::Auto), ask(request(action, TARGET, params, action))).await.unwrap();
         assert_eq!(done.report.refusal().map(|c| c.name.as_str()), Some("preconditions"), "{action}: {}", done.message);
     }
+}
+
+/// The actions of the roadmap, under the names that its tools use.
+const CANONICAL: [&str; 30] = [
+    "scale_deployment",
+    "restart_pod",
+    "increase_resources",
+    "rollback_deployment",
+    "expand_pvc",
+    "drain_node",
+    "cordon_node",
+    "uncordon_node",
+    "taint_node",
+    "untaint_node",
+    "quarantine_pod",
+    "cleanup_storage",
+    "backup_data",
+    "compact_storage",
+    "update_hpa",
+    "restart_daemonset",
+    "scale_statefulset",
+    "rotate_secrets",
+    "audit_logs",
+    "update_network_policy",
+    "restart_network",
+    "reset_service_mesh",
+    "failover_database",
+    "repair_database",
+    "enable_debug_mode",
+    "create_heap_dump",
+    "collect_diagnostics",
+    "optimize_resources",
+    "migrate_workload",
+    "notify_only",
+];
+
+#[test]
+fn every_canonical_name_is_answered_by_one_action() {
+    let offered: Vec<_> = registry().iter().cloned().chain(specs()).collect();
+    let missing: Vec<_> = CANONICAL.iter().filter(|name| find_spec(&offered, name).is_none()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let names: Vec<&str> = offered.iter().flat_map(|s| std::iter::once(&s.name).chain(&s.aliases)).map(String::as_str).collect();
+    let repeated: Vec<_> = names.iter().filter(|name| names.iter().filter(|n| n == name).count() > 1).collect();
+    assert!(repeated.is_empty(), "{repeated:?}");
 }
