@@ -6,9 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod ledger;
 
-pub use ledger::{
-    AuditArgs, AuditCommand, BackupArgs, HoldArgs, HoldCommand, LedgerArgs, MigrateArgs, RestoreArgs, RetentionArgs, VerifyArgs,
-};
+pub use ledger::{AuditArgs, AuditCommand, BackupArgs, HoldArgs, HoldCommand, LedgerArgs, MigrateArgs, RestoreArgs, RetentionArgs, VerifyArgs};
 
 /// From a Kubernetes alert to a verified fix.
 #[derive(Debug, Parser)]

@@ -31,7 +31,12 @@ async fn server() -> AppState {
     let mut config = Config::default();
     config.cluster.bundle = Some(bundle.path().to_owned());
     config.ledger = SqliteConfig::memory();
-    let token = |name: &str, scope| TokenConfig { name: name.into(), token: SecretString::from(format!("{name}-token-0123456789")), scope, groups: Vec::new() };
+    let token = |name: &str, scope| TokenConfig {
+        name: name.into(),
+        token: SecretString::from(format!("{name}-token-0123456789")),
+        scope,
+        groups: Vec::new(),
+    };
     let tokens = Tokens(vec![token("sender", Scope::Alerts), token("reader", Scope::Read), token("operator", Scope::Operate)]);
     AppState {
         kubernaut: Kubernaut::builder(config).build().await.unwrap(),

@@ -46,7 +46,8 @@ impl Engine {
     #[uniffi::constructor]
     pub fn new(config: String, workers: bool, plugins: String, dispatcher: Option<Arc<dyn Dispatcher>>) -> Result<Arc<Self>, KubernautError> {
         let bridge = dispatcher.map(|d| Arc::new(bridge::ForeignHost::new(d)));
-        let host = Host::new(&read::<Value>("config", &config)?, workers, read("plugins", &plugins)?, bridge.clone().map(|b| b as Arc<dyn HostCall>))?;
+        let host =
+            Host::new(&read::<Value>("config", &config)?, workers, read("plugins", &plugins)?, bridge.clone().map(|b| b as Arc<dyn HostCall>))?;
         Ok(Arc::new(Self { host, bridge }))
     }
 

@@ -152,7 +152,9 @@ impl Builder {
             None => {
                 let diagnosis: Arc<dyn Analyzer> = Arc::new(Diagnosis::new(evidence.clone(), config.diagnosis.clone()));
                 match &config.model {
-                    Some(model) => language_model::behind(diagnosis, model, evidence.clone(), executor.actions(CallContext::system("models")).await?)?,
+                    Some(model) => {
+                        language_model::behind(diagnosis, model, evidence.clone(), executor.actions(CallContext::system("models")).await?)?
+                    }
                     None => diagnosis,
                 }
             }

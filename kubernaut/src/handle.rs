@@ -13,7 +13,10 @@ use kubernaut_core::{
         JournalEntry, Run, RunId,
     },
     port::{Clock, ClusterRead, IncidentFilter, Ledger, LedgerStats},
-    service::{Analyzer, CallContext, Classifier, ContextStore, ExecuteRequest, Executor, MemoryStatus, RecallQuery, Recalled, RunFilter, Signal, WorkflowEngine},
+    service::{
+        Analyzer, CallContext, Classifier, ContextStore, ExecuteRequest, Executor, MemoryStatus, RecallQuery, Recalled, RunFilter, Signal,
+        WorkflowEngine,
+    },
 };
 use kubernaut_executor::StopFence;
 use kubernaut_gateway::Gateway;

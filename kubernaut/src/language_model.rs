@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use kubernaut_core::{
-    Result,
-    model::ActionSpec,
-    port::ClusterRead,
-    service::Analyzer,
-};
+use kubernaut_core::{Result, model::ActionSpec, port::ClusterRead, service::Analyzer};
 use kubernaut_models::{AgentConfig, ModelAnalyzer, ProviderConfig, connect};
 use serde::{Deserialize, Serialize};
 

@@ -27,7 +27,9 @@ pub(crate) fn ci() -> Outcome {
 fn steps(phases: &mut Phases) -> Outcome {
     phases.run("format", || run(&mut cargo(["fmt", "--all", "--check"])))?;
     phases.run("clippy", || run(&mut cargo(["clippy", "--workspace", "--all-targets", "--features", "kubernaut/embed", "--", "-D", "warnings"])))?;
-    phases.run("documentation", || run(cargo(["doc", "--workspace", "--no-deps", "--features", "kubernaut/embed"]).env("RUSTDOCFLAGS", "-D warnings")))?;
+    phases.run("documentation", || {
+        run(cargo(["doc", "--workspace", "--no-deps", "--features", "kubernaut/embed"]).env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
     for (package, flags) in FEATURES {
         let name = format!("{package} {}", flags.join(" "));
         phases.run(&name, || run(cargo(["check", "--package", package]).args(*flags)))?;

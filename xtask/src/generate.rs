@@ -7,7 +7,9 @@ use crate::{
 
 pub(crate) fn generate() -> Outcome {
     // The tests that compare them also write them; so what is written is what is compared.
-    for (package, test) in [("kubernaut-core", "schemas"), ("kubernaut-executor", "actions"), ("kubernaut", "interface"), ("kubernaut-server", "openapi")] {
+    for (package, test) in
+        [("kubernaut-core", "schemas"), ("kubernaut-executor", "actions"), ("kubernaut", "interface"), ("kubernaut-server", "openapi")]
+    {
         run(cargo(["test", "--package", package, "--test", test]).env("UPDATE_SCHEMAS", "1"))?;
     }
     bindings::generate()

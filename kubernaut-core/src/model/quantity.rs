@@ -198,9 +198,14 @@ mod tests {
 
     #[test]
     fn units_follow_kubernetes() {
-        for (text, expected) in
-            [("512Mi", 536_870_912), ("1.5Gi", 1_610_612_736), ("128974848", 128_974_848), ("129e6", 129_000_000), ("129M", 129_000_000), ("+1k", 1000)]
-        {
+        for (text, expected) in [
+            ("512Mi", 536_870_912),
+            ("1.5Gi", 1_610_612_736),
+            ("128974848", 128_974_848),
+            ("129e6", 129_000_000),
+            ("129M", 129_000_000),
+            ("+1k", 1000),
+        ] {
             assert_eq!(bytes(text).unwrap(), expected, "{text}");
         }
         for (text, expected) in [("250m", 250), ("0.1", 100), ("2", 2000), ("1e-1", 100), ("100u", 1), (".5", 500), ("5.", 5000)] {
@@ -221,7 +226,13 @@ mod tests {
 
     #[test]
     fn amounts_are_the_same_across_notations() {
-        for (a, b) in [(json!("1Gi"), json!("1024Mi")), (json!("500m"), json!(0.5)), (json!("1e3"), json!("1k")), (json!(2), json!("2")), (json!("-0"), json!("0"))] {
+        for (a, b) in [
+            (json!("1Gi"), json!("1024Mi")),
+            (json!("500m"), json!(0.5)),
+            (json!("1e3"), json!("1k")),
+            (json!(2), json!("2")),
+            (json!("-0"), json!("0")),
+        ] {
             assert!(same(&a, &b), "{a} {b}");
             assert_eq!(of(&a), of(&b), "{a} {b}");
         }

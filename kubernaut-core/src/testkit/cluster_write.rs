@@ -227,13 +227,17 @@ impl Suite<'_> {
 
     async fn a_new_object_is_there_once(&self) {
         let reference = self.fixture.reference("ConfigMap", "made");
-        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made", "namespace": self.fixture.namespace}, "data": {"a": "1"}});
+        let object =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made", "namespace": self.fixture.namespace}, "data": {"a": "1"}});
         let request = CreateRequest { object, field_manager: "kubernaut".into(), dry_run: true };
         let tried = self.write.create(ctx(), request.clone()).await.expect("the dry-run succeeds");
         assert_eq!(tried.after.str_at("/data/a"), Some("1"), "the answer is what would be stored");
         assert!(self.read.get(ctx(), reference.clone()).await.expect("get succeeds").is_none(), "a dry-run changes nothing");
         let made = self.write.create(ctx(), CreateRequest { dry_run: false, ..request.clone() }).await.expect("the creation succeeds").after;
-        assert!(made.uid().is_some() && made.resource_version().is_some() && made.created_at().is_some(), "the server gives it an identity: {made:?}");
+        assert!(
+            made.uid().is_some() && made.resource_version().is_some() && made.created_at().is_some(),
+            "the server gives it an identity: {made:?}"
+        );
         assert_eq!(value_of(self.read, &reference, "/data/a").await, Some(json!("1")), "a read after the write sees it");
         for dry_run in [true, false] {
             let again = self.write.create(ctx(), CreateRequest { dry_run, ..request.clone() }).await;
@@ -264,7 +268,11 @@ impl Suite<'_> {
             DeleteRequest { target: successor, dry_run: false, ..request.clone() },
             DeleteRequest { resource_version: Some("1".into()), dry_run: false, ..request.clone() },
         ] {
-            assert_eq!(self.write.delete(ctx(), wrong).await.expect_err("another one").kind(), ErrorKind::Conflict, "another uid or version is a conflict");
+            assert_eq!(
+                self.write.delete(ctx(), wrong).await.expect_err("another one").kind(),
+                ErrorKind::Conflict,
+                "another uid or version is a conflict"
+            );
         }
         assert_eq!(self.current(&made.reference()).await, made, "a conflict changes nothing");
         let done = self.write.delete(ctx(), DeleteRequest { dry_run: false, ..request.clone() }).await.expect("the deletion succeeds");
@@ -273,7 +281,13 @@ impl Suite<'_> {
         let again = self.write.delete(ctx(), DeleteRequest { dry_run: false, ..request }).await;
         assert_eq!(again.expect_err("it is gone").kind(), ErrorKind::NotFound, "what is gone is not found");
         let pod = pods(self.read, self.fixture, "guarded").await.into_iter().next().expect("the guarded deployment has a pod").reference();
-        let forced = DeleteRequest { target: pod.clone(), resource_version: None, grace_period_s: Some(0), propagation: Propagation::Background, dry_run: false };
+        let forced = DeleteRequest {
+            target: pod.clone(),
+            resource_version: None,
+            grace_period_s: Some(0),
+            propagation: Propagation::Background,
+            dry_run: false,
+        };
         self.write.delete(ctx(), forced).await.expect("a deletion asks no budget");
         assert!(!self.is_there(&pod).await, "a pod without time to stop is gone at once");
     }

@@ -180,7 +180,11 @@ async fn a_tenant_sees_its_own_incidents(store: &impl ContextStore) {
     let mine = HistoryEntry { tenant: "acme".into(), ..entry(1, "f", "disk full") };
     let pretended = HistoryEntry { tenant: "globex".into(), ..mine.clone() };
     store.remember(of("acme"), pretended).await.unwrap();
-    assert_eq!(entries(&store.recall(of("acme"), RecallQuery::default()).await.unwrap()), std::slice::from_ref(&mine), "the context says whose it is");
+    assert_eq!(
+        entries(&store.recall(of("acme"), RecallQuery::default()).await.unwrap()),
+        std::slice::from_ref(&mine),
+        "the context says whose it is"
+    );
     for other in ["", "globex"] {
         for query in [
             RecallQuery::default(),

@@ -47,10 +47,7 @@ fn rbac(args: &RbacArgs, specs: &[ActionSpec]) -> Result<()> {
     let (namespace, name) = args.service_account.split_once('/').ok_or_else(|| {
         Error::invalid("cli.actions", "expected the service account as NAMESPACE/NAME").with("service_account", &args.service_account)
     })?;
-    let request = RoleRequest {
-        name: args.name.clone(),
-        namespaces: args.namespace.clone(),
-        service_account: (namespace.to_owned(), name.to_owned()),
-    };
+    let request =
+        RoleRequest { name: args.name.clone(), namespaces: args.namespace.clone(), service_account: (namespace.to_owned(), name.to_owned()) };
     print_json(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": roles(&chosen, &request)?}))
 }

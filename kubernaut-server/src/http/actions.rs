@@ -66,7 +66,8 @@ async fn dry_run(State(state): State<AppState>, caller: Caller, Body(body): Body
 #[utoipa::path(post, path = "/actions/execute", request_body = ref("#/components/schemas/ActionBody"), tag = "actions", responses((status = 200, description = "checks and outcome", body = ref("#/components/schemas/Execution"))))]
 async fn execute(State(state): State<AppState>, caller: Caller, Body(body): Body<ActionBody>) -> Answer<Json<Execution>> {
     let approved_by_person = body.approved_digest.is_some();
-    let request = ExecuteRequest { request: body.request()?, incident_id: None, approved_digest: body.approved_digest, approved_by_person, approval_id: None };
+    let request =
+        ExecuteRequest { request: body.request()?, incident_id: None, approved_digest: body.approved_digest, approved_by_person, approval_id: None };
     let ctx = state.context(&caller);
     // A client that goes away must not cut an action off between its promise and its result.
     let done = tokio::spawn(async move { state.kubernaut.execute(ctx, request).await }).await;

@@ -10,7 +10,10 @@ use kubernaut_cluster::{BundleCluster, RecordOptions, record};
 use kubernaut_core::{
     ErrorKind,
     port::{ClusterRead, ClusterWrite, ListQuery, PatchKind, PatchRequest},
-    testkit::{cluster_read::cluster_read_suite, cluster_write::{cluster_exec_suite, cluster_write_suite}},
+    testkit::{
+        cluster_read::cluster_read_suite,
+        cluster_write::{cluster_exec_suite, cluster_write_suite},
+    },
 };
 use serde_json::json;
 use support::{ctx, live::live};

@@ -24,7 +24,8 @@ pub(crate) fn channels_for<'a>(routes: &'a [RouteConfig], notification: &Notific
 }
 
 fn matches(route: &RouteConfig, notification: &Notification) -> bool {
-    let any = |patterns: &[String], value: Option<&str>| patterns.is_empty() || value.is_some_and(|value| patterns.iter().any(|p| glob::matches(p, value)));
+    let any =
+        |patterns: &[String], value: Option<&str>| patterns.is_empty() || value.is_some_and(|value| patterns.iter().any(|p| glob::matches(p, value)));
     (route.kinds.is_empty() || route.kinds.contains(&notification.kind))
         && route.min_severity.is_none_or(|least| notification.severity >= least)
         && any(&route.namespaces, namespace(notification).as_deref())

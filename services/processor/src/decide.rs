@@ -6,7 +6,6 @@ use kubernaut_core::{
 };
 use serde::{Deserialize, Serialize};
 
-
 /// When a person is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -8,7 +8,6 @@ use kubernaut_core::{
 };
 use serde::{Deserialize, Serialize};
 
-
 /// The label that opts a namespace in.
 pub const MANAGED_LABEL: &str = "kubernaut.ai/managed";
 

@@ -37,9 +37,7 @@ mod sqlite;
 mod storage;
 mod upkeep;
 
-pub use audit::{
-    AuditKey, AuditReport, AuditVerifier, BrokenProof, ChainHead, Checkpoint, PROOF_FORMAT, ProofLine, PurgeRecord, public_key,
-};
+pub use audit::{AuditKey, AuditReport, AuditVerifier, BrokenProof, ChainHead, Checkpoint, PROOF_FORMAT, ProofLine, PurgeRecord, public_key};
 pub use portable::{ARCHIVE_FORMAT, LedgerPlace, Moved, MovedTable, backup, export_audit, migrate, restore, verify_audit};
 
 #[cfg(feature = "postgres")]

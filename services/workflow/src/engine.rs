@@ -77,14 +77,18 @@ impl DurableEngine {
         const OPERATION: &str = "workflow_engine.edit";
         let waits = |s: &&StepRun| s.approval_id == Some(id) && s.state == StepState::AwaitingApproval;
         let Some(step) = run.steps.iter().find(waits).and_then(|s| run.plan.steps.iter().find(|p| p.id == s.id).map(|p| (p, s))) else {
-            return Err(Error::conflict(OPERATION, "no step of the run waits for an answer to this request").with("run", run.id).with("approval", id));
+            return Err(Error::conflict(OPERATION, "no step of the run waits for an answer to this request")
+                .with("run", run.id)
+                .with("approval", id));
         };
         let edited = Step { params: params.clone(), ..step.0.clone() };
         let request = plan::action_request(&edited, plan::edited_key(step.1, &params));
         match self.0.executor.dry_run(ctx.clone().with_mode(run.mode), request).await {
             Ok(shown) => {
                 if let Some(check) = shown.report.refusal() {
-                    return Err(Error::invalid(OPERATION, format!("these parameters are refused: {}: {}", check.name, check.text)).with("approval", id));
+                    return Err(
+                        Error::invalid(OPERATION, format!("these parameters are refused: {}: {}", check.name, check.text)).with("approval", id)
+                    );
                 }
             }
             Err(error) if error.kind() == ErrorKind::Unsupported => {}

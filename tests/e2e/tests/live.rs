@@ -251,7 +251,12 @@ mod wrong_action {
         engine.processor.verification.window_s = 30;
         let mut settings = Settings { engine, ..Settings::default() };
         settings.http.listen = lab.webhook_addr.parse().expect("an address");
-        let token = |name: &str, token: &str, scope| TokenConfig { name: name.into(), token: SecretString::from(token.to_owned()), scope, groups: Vec::new() };
+        let token = |name: &str, token: &str, scope| TokenConfig {
+            name: name.into(),
+            token: SecretString::from(token.to_owned()),
+            scope,
+            groups: Vec::new(),
+        };
         settings.http.tokens =
             vec![token("alertmanager", &lab.webhook_token, Scope::Alerts), token("tester", "operator-token-of-the-tests", Scope::Operate)];
         let live =

@@ -7,9 +7,9 @@ use serde_json::json;
 use super::Bench;
 use crate::{
     model::{
-        ActionRequest, Alert, AlertId, AlertStatus, Approval, ApprovalDecision, ApprovalId, ApprovalState, ApprovalTerms, IncidentId, IntakeOutcome, IntakeResult,
-        Intent, IntentState, Mode, Notification, NotificationId, NotificationKind, ObjectRef, PLAN_VERSION, Plan, PlanId, RUN_SCHEMA, Run, RunId,
-        RunState, Severity,
+        ActionRequest, Alert, AlertId, AlertStatus, Approval, ApprovalDecision, ApprovalId, ApprovalState, ApprovalTerms, IncidentId, IntakeOutcome,
+        IntakeResult, Intent, IntentState, Mode, Notification, NotificationId, NotificationKind, ObjectRef, PLAN_VERSION, Plan, PlanId, RUN_SCHEMA,
+        Run, RunId, RunState, Severity,
     },
     port::{Intake, IntakePolicy, RunChange},
 };

@@ -8,7 +8,6 @@ use kubernaut_core::{
 };
 use serde_json::Value;
 
-
 /// The object as it would be stored; fields that only the server writes are put back.
 pub(super) fn admit(before: &Object, mut after: Value) -> Result<Value> {
     identity(before, &after)?;
@@ -36,7 +35,11 @@ pub(super) fn admit_new(object: &Object) -> Result<()> {
     }
     if let Some(known) = well_known(object.kind()) {
         if known.namespaced != object.namespace().is_some() {
-            return refuse(if known.namespaced { "objects of this kind live in a namespace; name it" } else { "objects of this kind have no namespace" });
+            return refuse(if known.namespaced {
+                "objects of this kind live in a namespace; name it"
+            } else {
+                "objects of this kind have no namespace"
+            });
         }
         if object.at("/metadata/resourceVersion").is_some() {
             return refuse("a new object has no resource version");

@@ -5,7 +5,8 @@ use kubernaut_core::{
     Error, Result,
     model::{Object, ObjectRef, well_known},
     port::{
-        AccessReview, ClusterWrite, CopySecretRequest, CreateRequest, DeleteRequest, EvictRequest, PatchKind, PatchRequest, ScaleRequest, WriteOutcome,
+        AccessReview, ClusterWrite, CopySecretRequest, CreateRequest, DeleteRequest, EvictRequest, PatchKind, PatchRequest, ScaleRequest,
+        WriteOutcome,
     },
     service::CallContext,
 };

@@ -40,7 +40,8 @@ impl Inner {
         if let Some(version) = &request.resource_version {
             preconditions["resourceVersion"] = json!(version);
         }
-        let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions, "propagationPolicy": request.propagation.as_str()});
+        let mut options =
+            json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions, "propagationPolicy": request.propagation.as_str()});
         if let Some(grace) = request.grace_period_s {
             options["gracePeriodSeconds"] = json!(grace);
         }

@@ -92,7 +92,13 @@ impl Inner {
         Ok(WriteOutcome { before: target.before, after, warnings: answer.warnings(), simulated: false })
     }
 
-    pub(super) async fn send_patch(&self, operation: &'static str, path: &str, body: (&'static str, Value), (manager, dry_run): (&str, bool)) -> Result<Answer> {
+    pub(super) async fn send_patch(
+        &self,
+        operation: &'static str,
+        path: &str,
+        body: (&'static str, Value),
+        (manager, dry_run): (&str, bool),
+    ) -> Result<Answer> {
         // Strict: a misspelt field is refused instead of dropped in silence.
         let mut query = vec![("fieldManager", manager), ("fieldValidation", "Strict")];
         if dry_run {

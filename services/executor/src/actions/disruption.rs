@@ -42,7 +42,11 @@ pub(super) static RELAX_PDB: Action = Action {
     effect: Effect::Settings,
     risk: Risk::Medium,
     reversibility: Reversibility::Undo,
-    preconditions: &["the budget bounds in the same way now", "the bound gives way and leaves a pod protected", "no other temporary change is under way"],
+    preconditions: &[
+        "the budget bounds in the same way now",
+        "the bound gives way and leaves a pod protected",
+        "no other temporary change is under way",
+    ],
     parameters: || schema_for!(RelaxParams),
     reads: &[],
     check,

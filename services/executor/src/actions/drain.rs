@@ -43,7 +43,11 @@ pub(super) static DRAIN_NODE: Action = Action {
     effect: Effect::NodeDrain,
     risk: Risk::High,
     reversibility: Reversibility::Undo,
-    preconditions: &["another ready node takes pods", "no pod loses data on the node, unless asked for", "every pod is replaced by a controller, unless asked for"],
+    preconditions: &[
+        "another ready node takes pods",
+        "no pod loses data on the node, unless asked for",
+        "every pod is replaced by a controller, unless asked for",
+    ],
     parameters: || schema_for!(DrainParams),
     reads: &[Read::Nodes, Read::PodsOnNode],
     check,
@@ -102,7 +106,9 @@ fn check(current: &Current, params: &Value) -> Result<Vec<Precondition>> {
         condition(others > 0, format!("{others} other ready nodes take pods")),
         match data.first() {
             None => condition(true, "no pod loses data on the node unasked"),
-            Some(first) => condition(false, format!("{} pods keep data on the node, such as {first}; set delete_local_data if it may be lost", data.len())),
+            Some(first) => {
+                condition(false, format!("{} pods keep data on the node, such as {first}; set delete_local_data if it may be lost", data.len()))
+            }
         },
         match bare.first() {
             None => condition(true, "no pod goes that nothing replaces, unasked"),
@@ -157,7 +163,11 @@ pub(super) static TAINT_NODE: Action = Action {
     effect: Effect::NodeClose,
     risk: Risk::High,
     reversibility: Reversibility::Undo,
-    preconditions: &["another ready node takes pods", "the taint is not one that Kubernetes itself sets", "no other value stands there, unless it may be overwritten"],
+    preconditions: &[
+        "another ready node takes pods",
+        "the taint is not one that Kubernetes itself sets",
+        "no other value stands there, unless it may be overwritten",
+    ],
     parameters: || schema_for!(TaintParams),
     reads: &[Read::Nodes],
     check: check_taint,

@@ -62,7 +62,9 @@ pub(super) static CREATE_HEAP_DUMP: Action = Action {
 fn container<'a>(current: &'a Current, wanted: Option<&str>) -> Result<&'a str> {
     let names: Vec<&str> = current.target.list_at("/spec/containers").iter().filter_map(|c| c["name"].as_str()).collect();
     match (wanted, names.as_slice()) {
-        (Some(wanted), all) => all.iter().find(|n| **n == wanted).copied().ok_or_else(|| bad_params(format!("no container {wanted}; there are {}", all.join(", ")))),
+        (Some(wanted), all) => {
+            all.iter().find(|n| **n == wanted).copied().ok_or_else(|| bad_params(format!("no container {wanted}; there are {}", all.join(", "))))
+        }
         (None, [only]) => Ok(only),
         (None, all) => Err(bad_params(format!("name the container; there are {}", all.join(", ")))),
     }
@@ -166,7 +168,11 @@ pub(super) static ENABLE_DEBUG_MODE: Action = Action {
     family: "diagnostics",
     summary: "sets the log level of one container by its variable for a while; pods are replaced twice, at the beginning and at the end",
     target_kinds: &["Deployment", "StatefulSet", "DaemonSet"],
-    preconditions: &["rollouts of the workload are not paused", "the variable is not taken from another object", "no other temporary change is under way"],
+    preconditions: &[
+        "rollouts of the workload are not paused",
+        "the variable is not taken from another object",
+        "no other temporary change is under way",
+    ],
     parameters: || schema_for!(DebugParams),
     check: check_debug,
     plan: plan_debug,

@@ -61,7 +61,10 @@ fn check_rerun(current: &Current, _: &Value) -> Result<Vec<Precondition>> {
     let ended = ["Failed", "Complete"].iter().find(|kind| current.target.condition(kind).is_some_and(|c| c["status"] == "True"));
     let soon = current.target.controller().filter(|c| c.kind == "CronJob");
     let mut all = vec![condition(ended.is_some(), ended.map_or("the Job is still running".to_owned(), |e| format!("the Job is {e}")))];
-    all.push(condition(true, soon.map_or("no CronJob runs it again by itself".to_owned(), |c| format!("{c} runs it again at its time; this is one more run"))));
+    all.push(condition(
+        true,
+        soon.map_or("no CronJob runs it again by itself".to_owned(), |c| format!("{c} runs it again at its time; this is one more run")),
+    ));
     Ok(all)
 }
 
@@ -81,7 +84,8 @@ fn plan_rerun(current: &Current, params: &Value, key: &str) -> Result<Write> {
     }
     let name = name_for(old.name(), key);
     let labels = json!({JOB_KEY: stamp(key), "kubernaut.ai/rerun-of": label_value(old.name())});
-    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": old.namespace(), "labels": labels}, "spec": spec});
+    let job =
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": old.namespace(), "labels": labels}, "spec": spec});
     let limit_s = params.timeout_seconds.unwrap_or(300);
     Ok(Write::Steps { steps: vec![Step::Create(job)], then: Then::AwaitJob { name, limit_s } })
 }
@@ -122,7 +126,8 @@ struct RunParams {
 
 const SERVED: &[&str] = &["Deployment", "StatefulSet", "DaemonSet", "Service", "PersistentVolumeClaim", "ConfigMap", "CronJob"];
 
-pub(super) static RUN_JOB: Action = by_job("run_job", "run_job", SERVED, "runs the user's image as a Job beside the target and waits for its end; its log is kept");
+pub(super) static RUN_JOB: Action =
+    by_job("run_job", "run_job", SERVED, "runs the user's image as a Job beside the target and waits for its end; its log is kept");
 pub(super) static FAILOVER_DATABASE: Action =
     by_job("failover_database", "run_job", &["StatefulSet", "Deployment"], "lets the user's image move a database to another replica");
 pub(super) static REPAIR_DATABASE: Action =
@@ -218,7 +223,10 @@ pub(super) static CLEANUP_STORAGE: Action = Action {
 
 fn stays_within(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-    !path.is_empty() && !path.starts_with(['/', '-']) && path.chars().all(plain) && path.split('/').all(|part| !part.is_empty() && part != ".." && part != ".")
+    !path.is_empty()
+        && !path.starts_with(['/', '-'])
+        && path.chars().all(plain)
+        && path.split('/').all(|part| !part.is_empty() && part != ".." && part != ".")
 }
 
 fn check_cleanup(current: &Current, params: &Value) -> Result<Vec<Precondition>> {
@@ -227,7 +235,10 @@ fn check_cleanup(current: &Current, params: &Value) -> Result<Vec<Precondition>>
     let phase = current.target.str_at("/status/phase").unwrap_or("unknown");
     Ok(vec![
         condition(phase == "Bound", format!("the claim is {phase}")),
-        condition(bad.is_none(), bad.map_or("each path stays within the claim".to_owned(), |p| format!("{p:?} does not name a folder within the claim"))),
+        condition(
+            bad.is_none(),
+            bad.map_or("each path stays within the claim".to_owned(), |p| format!("{p:?} does not name a folder within the claim")),
+        ),
     ])
 }
 

@@ -55,8 +55,12 @@ fn no_other_end(current: &Current) -> Precondition {
 }
 
 const MAKES: Extra = Extra { creates: true, verbs: &["get", "create", "delete"], ..Extra::NONE };
-const RUNS_JOB: Extra =
-    Extra { verbs: &["get"], rights: &[("batch", "jobs", &["get", "list", "create"]), ("", "pods", &["list"]), ("", "pods/log", &["get"])], runs_job: true, ..Extra::NONE };
+const RUNS_JOB: Extra = Extra {
+    verbs: &["get"],
+    rights: &[("batch", "jobs", &["get", "list", "create"]), ("", "pods", &["list"]), ("", "pods/log", &["get"])],
+    runs_job: true,
+    ..Extra::NONE
+};
 
 /// What sets actions apart from those that patch their target.
 static EXTRAS: &[(&str, Extra)] = &[
@@ -86,7 +90,10 @@ static EXTRAS: &[(&str, Extra)] = &[
     ("quarantine_pod", Extra { rights: &[("networking.k8s.io", "networkpolicies", &["get", "create", "delete"])], ..Extra::NONE }),
     ("drain_node", Extra { rights: &[("", "pods/eviction", &["create"]), ("", "pods", &["list", "delete"])], ..Extra::NONE }),
     ("create_heap_dump", Extra { verbs: &["get"], rights: &[("", "pods/exec", &["create", "get"])], ..Extra::NONE }),
-    ("collect_diagnostics", Extra { verbs: &["get"], rights: &[("", "pods", &["list"]), ("", "pods/log", &["get"]), ("", "events", &["list"])], ..Extra::NONE }),
+    (
+        "collect_diagnostics",
+        Extra { verbs: &["get"], rights: &[("", "pods", &["list"]), ("", "pods/log", &["get"]), ("", "events", &["list"])], ..Extra::NONE },
+    ),
     ("enable_debug_mode", Extra { lasts: inspect::debug_lasts, ..Extra::NONE }),
     ("relax_pdb", Extra { lasts: disruption::lasts, ..Extra::NONE }),
     ("rerun_job", RUNS_JOB),
@@ -95,7 +102,18 @@ static EXTRAS: &[(&str, Extra)] = &[
     ("repair_database", RUNS_JOB),
     ("compact_storage", RUNS_JOB),
     ("cleanup_storage", RUNS_JOB),
-    ("backup_data", Extra { rights: &[("batch", "jobs", &["get", "list", "create"]), ("", "pods", &["list"]), ("", "pods/log", &["get"]), ("snapshot.storage.k8s.io", "volumesnapshots", &["get", "create"])], ..RUNS_JOB }),
+    (
+        "backup_data",
+        Extra {
+            rights: &[
+                ("batch", "jobs", &["get", "list", "create"]),
+                ("", "pods", &["list"]),
+                ("", "pods/log", &["get"]),
+                ("snapshot.storage.k8s.io", "volumesnapshots", &["get", "create"]),
+            ],
+            ..RUNS_JOB
+        },
+    ),
 ];
 
 /// What sets an action apart from those that patch their target.

@@ -191,7 +191,10 @@ fn check_fix(current: &Current, _: &Value) -> Result<Vec<Precondition>> {
     let waiting = users(current).into_iter().find(|p| waits(p));
     Ok(vec![
         if lost { condition(true, "the volume of the claim is lost") } else { never_bound(claim) },
-        condition(waiting.is_some(), waiting.map_or("no pod of a StatefulSet waits for it".to_owned(), |p| format!("{} waits for it", p.reference()))),
+        condition(
+            waiting.is_some(),
+            waiting.map_or("no pod of a StatefulSet waits for it".to_owned(), |p| format!("{} waits for it", p.reference())),
+        ),
         not_in_use(current),
     ])
 }
@@ -231,7 +234,11 @@ fn check_cleanup(current: &Current, _: &Value) -> Result<Vec<Precondition>> {
     let used: Vec<ObjectRef> = users(current).into_iter().map(Object::reference).collect();
     // A StatefulSet names its claims <template>-<set>-<number>, and gives them the labels of its pods.
     let kept = target.controller().is_some_and(|c| c.kind == "StatefulSet")
-        || current.related(Read::Pods).iter().filter_map(Object::controller).any(|c| c.kind == "StatefulSet" && target.name().contains(&format!("-{}-", c.name)));
+        || current
+            .related(Read::Pods)
+            .iter()
+            .filter_map(Object::controller)
+            .any(|c| c.kind == "StatefulSet" && target.name().contains(&format!("-{}-", c.name)));
     Ok(vec![
         condition(used.is_empty(), used.first().map_or("no pod uses it".to_owned(), |p| format!("{p} uses it"))),
         condition(!kept, if kept { "a StatefulSet keeps the claim" } else { "no StatefulSet keeps it" }),

@@ -12,9 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value, json};
 
 use super::container::choose;
-use crate::{
-    action::{Action, Current, Effect, Read, Write, bad_params, condition, typed},
-};
+use crate::action::{Action, Current, Effect, Read, Write, bad_params, condition, typed};
 
 /// A higher value is more likely a slip of the pen than a need.
 const MAX_FACTOR: u64 = 64;

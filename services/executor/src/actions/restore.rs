@@ -88,7 +88,8 @@ fn plan_service(current: &Current, params: &Value, _: &str) -> Result<Write> {
     if let Some(name) = params.port_name {
         port["name"] = json!(name);
     }
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata(current), "spec": {"selector": params.selector, "ports": [port]}});
+    let service =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata(current), "spec": {"selector": params.selector, "ports": [port]}});
     Ok(Step::only(vec![Step::Create(service)]))
 }
 
@@ -114,7 +115,12 @@ pub(super) static RESTORE_CONFIGMAP: Action = Action {
     reads: &[Read::Kept],
     check: check_config_map,
     plan: plan_config_map,
-    ..restoring("restore_configmap", &["ConfigMap"], "configuration", "makes a ConfigMap, or a key of it, that is missing, from the given content or the copy that was put by")
+    ..restoring(
+        "restore_configmap",
+        &["ConfigMap"],
+        "configuration",
+        "makes a ConfigMap, or a key of it, that is missing, from the given content or the copy that was put by",
+    )
 };
 
 /// The content that comes back, and where it is from.
@@ -123,7 +129,8 @@ fn content(current: &Current, params: &ConfigMapParams) -> Option<(BTreeMap<Stri
         return Some((params.data.clone(), "as given"));
     }
     let wanted = current.target.reference();
-    let mut copies: Vec<&Object> = current.related(Read::Kept).iter().filter(|c| c.annotation("kubernaut.ai/copy-of") == Some(wanted.to_string().as_str())).collect();
+    let mut copies: Vec<&Object> =
+        current.related(Read::Kept).iter().filter(|c| c.annotation("kubernaut.ai/copy-of") == Some(wanted.to_string().as_str())).collect();
     copies.sort_by_key(|c| c.created_at());
     let data = copies.last()?.map_at("/data");
     Some((data.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(), "from the copy that was put by"))
@@ -304,7 +311,10 @@ fn check_binding(current: &Current, params: &Value) -> Result<Vec<Precondition>>
     let kinds = current.target.kind() == "RoleBinding" || params.role_kind == "ClusterRole";
     Ok(vec![
         condition(bound && kinds, format!("{} binds {} {}, or is missing", current.target.reference(), params.role_kind, params.role)),
-        condition(!rules, format!("{} {}", params.role, if rules { "rules too much to be given unasked" } else { "is none of those that rule the cluster" })),
+        condition(
+            !rules,
+            format!("{} {}", params.role, if rules { "rules too much to be given unasked" } else { "is none of those that rule the cluster" }),
+        ),
     ])
 }
 
@@ -372,7 +382,10 @@ fn check_limit_range(current: &Current, params: &Value) -> Result<Vec<Preconditi
         }
     }
     Ok(vec![
-        condition(other.is_none(), other.map_or("no other LimitRange is for containers".to_owned(), |o| format!("{} is for containers already", o.reference()))),
+        condition(
+            other.is_none(),
+            other.map_or("no other LimitRange is for containers".to_owned(), |o| format!("{} is for containers already", o.reference())),
+        ),
         condition(fits, "default requests do not exceed default limits"),
     ])
 }

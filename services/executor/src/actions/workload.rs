@@ -56,7 +56,10 @@ fn check_migrate(current: &Current, params: &Value) -> Result<Vec<Precondition>>
     let volumes = current.target.list_at(&format!("{}/volumes", pod_spec_at(&current.target)));
     let local = volumes.iter().any(|v| v.get("hostPath").is_some()) || !current.target.list_at("/spec/volumeClaimTemplates").is_empty();
     let mut all = ready_for_change(current);
-    all.push(condition(fine, format!("node {} {}", params.target_node, if fine { "is ready and takes pods" } else { "is absent, not ready or cordoned" })));
+    all.push(condition(
+        fine,
+        format!("node {} {}", params.target_node, if fine { "is ready and takes pods" } else { "is absent, not ready or cordoned" }),
+    ));
     all.push(condition(!local, if local { "volumes of the workload may be bound to a node" } else { "no volume is bound to a node" }));
     Ok(all)
 }
@@ -97,7 +100,9 @@ const fn pausing(name: &'static str, summary: &'static str, plan: fn(&Current, &
 }
 
 pub(super) static PAUSE_ROLLOUT: Action =
-    pausing("pause_rollout", "holds a rollout of a Deployment where it stands; pods stay as they are", |current, params, _| pause(current, params, true));
+    pausing("pause_rollout", "holds a rollout of a Deployment where it stands; pods stay as they are", |current, params, _| {
+        pause(current, params, true)
+    });
 pub(super) static RESUME_ROLLOUT: Action =
     pausing("resume_rollout", "lets a Deployment that was paused roll out again", |current, params, _| pause(current, params, false));
 
@@ -221,7 +226,10 @@ fn check_empty_dir(current: &Current, params: &Value) -> Result<Vec<Precondition
     };
     let mut all = ready_for_change(current);
     all.push(condition(empty, format!("volume {} {}", params.volume, if empty { "is an emptyDir on disk" } else { "is no emptyDir on disk" })));
-    all.push(condition(class.is_some(), class.map_or("no such StorageClass, or no default one".to_owned(), |c| format!("StorageClass {} exists", c.name()))));
+    all.push(condition(
+        class.is_some(),
+        class.map_or("no such StorageClass, or no default one".to_owned(), |c| format!("StorageClass {} exists", c.name())),
+    ));
     Ok(all)
 }
 
@@ -291,7 +299,9 @@ fn check_optimize(current: &Current, params: &Value) -> Result<Vec<Precondition>
     let needed = params.min_history_seconds.unwrap_or(1800);
     let mut all = ready_for_change(current);
     all.push(match peak(current, name) {
-        Some((peak, span)) => condition(span >= needed, format!("container {name} used at most {} in {span} s (needed: {needed} s)", quantity::memory(peak))),
+        Some((peak, span)) => {
+            condition(span >= needed, format!("container {name} used at most {} in {span} s (needed: {needed} s)", quantity::memory(peak)))
+        }
         None => condition(false, format!("no memory use of container {name} is known; configure Prometheus")),
     });
     Ok(all)

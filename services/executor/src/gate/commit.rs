@@ -54,7 +54,14 @@ impl GatedExecutor {
         format!("{}#{}", pass.request.key, uuid_at(self.parts.clock.now()))
     }
 
-    async fn locked(&self, ctx: &CallContext, request: &ExecuteRequest, mut pass: Pass, dry: DryRun, approval: Option<Approval>) -> Result<Execution> {
+    async fn locked(
+        &self,
+        ctx: &CallContext,
+        request: &ExecuteRequest,
+        mut pass: Pass,
+        dry: DryRun,
+        approval: Option<Approval>,
+    ) -> Result<Execution> {
         pass.add("lock", Verdict::pass("the target is locked"));
         // Another call with this key may have acted while this one waited.
         if let Some(done) = self.replay(ctx, &pass.request, request.incident_id).await? {

@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// Checks that a record-only action does not need.
-const SKIPPED_FOR_RECORD: &[&str] = &["rights", "identity", "protected", "ownership", "preconditions", "blast_radius", "window", "environment", "policy", "rego"];
+const SKIPPED_FOR_RECORD: &[&str] =
+    &["rights", "identity", "protected", "ownership", "preconditions", "blast_radius", "window", "environment", "policy", "rego"];
 
 /// Records a check and returns the pass as it stands if it refused.
 macro_rules! step {

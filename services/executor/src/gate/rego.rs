@@ -124,7 +124,8 @@ fn text(error: impl std::fmt::Display) -> String {
 /// All files that count, sorted by name, so that equal content compares equal.
 fn read(dir: &Path) -> Result<Vec<(PathBuf, String)>, String> {
     let named = |error: std::io::Error| format!("{}: {error}", dir.display());
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir).map_err(named)?.collect::<Result<Vec<_>, _>>().map_err(named)?.iter().map(|e| e.path()).collect();
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(dir).map_err(named)?.collect::<Result<Vec<_>, _>>().map_err(named)?.iter().map(|e| e.path()).collect();
     paths.retain(|path| is_policy(path) || path.file_name().is_some_and(|name| name == "data.json"));
     paths.sort();
     let mut size = 0;
@@ -259,7 +260,12 @@ mod tests {
             ("irreversible", |i| i["action"]["reversibility"] = json!("irreversible"), Fail, None),
             ("a node", |i| i["target"]["kind"] = json!("Node"), Ask, Some(2)),
             ("data", |i| i["target"]["labels"] = json!({"tier": "data"}), Ask, Some(1)),
-            ("at night", |i| (i["action"]["risk"], i["environment"], i["now"]) = (json!("high"), json!("testing"), json!("2026-06-05T22:00:00Z")), Ask, None),
+            (
+                "at night",
+                |i| (i["action"]["risk"], i["environment"], i["now"]) = (json!("high"), json!("testing"), json!("2026-06-05T22:00:00Z")),
+                Ask,
+                None,
+            ),
             ("by day", |i| (i["action"]["risk"], i["environment"]) = (json!("high"), json!("testing")), Pass, None),
         ] {
             let (verdict, terms) = policies.judge(input(change)).await;

@@ -53,7 +53,8 @@ impl GatedExecutor {
         let space = target.namespace.clone().unwrap_or_else(|| target.kind.clone());
         self.take_namespace(ctx, &cluster, &space, ttl).await?;
         let of = |scope: String, limit: u32| Reservation { scope, units: 1, limit };
-        let mut wanted = vec![of("actions".into(), self.config.max_actions), of(format!("actions in {space}"), self.config.max_actions_per_namespace)];
+        let mut wanted =
+            vec![of("actions".into(), self.config.max_actions), of(format!("actions in {space}"), self.config.max_actions_per_namespace)];
         wanted.retain(|r| r.limit > 0);
         wanted.extend(pass.reserve.iter().cloned());
         for reservation in wanted {

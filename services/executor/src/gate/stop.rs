@@ -1,9 +1,6 @@
 //! The global stop, as close to the write as it can be.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use kubernaut_core::{
     Error, ErrorKind, Result, async_trait,

@@ -78,7 +78,15 @@ impl KubeExecutor {
         }
     }
 
-    async fn send(&self, ctx: &CallContext, action: &Action, current: &Current, request: &ActionRequest, write: Write, dry_run: bool) -> Result<Tried> {
+    async fn send(
+        &self,
+        ctx: &CallContext,
+        action: &Action,
+        current: &Current,
+        request: &ActionRequest,
+        write: Write,
+        dry_run: bool,
+    ) -> Result<Tried> {
         let mut target = current.target.reference();
         target.cluster.clone_from(&request.target.cluster);
         match write {

@@ -27,7 +27,15 @@ pub(crate) const CLOSED_BY: &str = "kubernaut.ai/closed-by";
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl KubeExecutor {
-    pub(super) async fn drain(&self, ctx: &CallContext, action: &Action, current: &Current, request: &ActionRequest, drain: &Drain, dry_run: bool) -> Result<Tried> {
+    pub(super) async fn drain(
+        &self,
+        ctx: &CallContext,
+        action: &Action,
+        current: &Current,
+        request: &ActionRequest,
+        drain: &Drain,
+        dry_run: bool,
+    ) -> Result<Tried> {
         let node = &current.target;
         let was_open = node.bool_at(CLOSED) != Some(true) || node.annotation(CLOSED_BY) == Some(request.key.as_str());
         let effects = effects(action, request, was_open, drain);
@@ -36,7 +44,8 @@ impl KubeExecutor {
             let outcome = self.close(ctx, node, &request.key, true).await?;
             let mut warnings = vec![format!("{} pods would be evicted", going.len())];
             for pod in &going {
-                let tried = self.write.evict(ctx.clone(), EvictRequest { pod: pod.reference(), grace_period_s: drain.grace_period_s, dry_run: true }).await;
+                let tried =
+                    self.write.evict(ctx.clone(), EvictRequest { pod: pod.reference(), grace_period_s: drain.grace_period_s, dry_run: true }).await;
                 if let Err(error) = tried {
                     warnings.push(format!("{}: {}", pod.reference(), error.message()));
                 }
@@ -76,7 +85,8 @@ impl KubeExecutor {
         let mut held = String::new();
         for _ in 0..drain.limit_s.max(1) {
             let pods = self.read.list(ctx.clone(), ListQuery::of("Pod", None)).await?;
-            let left: Vec<&Object> = pods.iter().filter(|p| p.str_at("/spec/nodeName") == Some(node.name()) && fate(p, drain) != Fate::Stays).collect();
+            let left: Vec<&Object> =
+                pods.iter().filter(|p| p.str_at("/spec/nodeName") == Some(node.name()) && fate(p, drain) != Fate::Stays).collect();
             if left.is_empty() {
                 return Ok(moved.len());
             }

@@ -22,7 +22,15 @@ const SAID_LIMIT: usize = 64 * 1024;
 
 impl KubeExecutor {
     /// Runs the command, brings its file back, and takes it away in the container.
-    pub(super) async fn dump(&self, ctx: &CallContext, action: &Action, current: &Current, request: &ActionRequest, dump: &Dump, dry_run: bool) -> Result<Tried> {
+    pub(super) async fn dump(
+        &self,
+        ctx: &CallContext,
+        action: &Action,
+        current: &Current,
+        request: &ActionRequest,
+        dump: &Dump,
+        dry_run: bool,
+    ) -> Result<Tried> {
         let what = format!("container {} runs {}; {} is brought back", dump.container, dump.command.join(" "), dump.path);
         let changes = vec![FieldChange { path: "archive".into(), before: None, after: Some(json!(what)) }];
         let effects = Effects { digest: diff_digest(action.name, &request.target, &changes), changes, pre_state: json!({}) };
@@ -107,7 +115,11 @@ impl KubeExecutor {
         }
         let Some(selector) = target.at("/spec/selector").filter(|s| s.is_object()) else { return Ok(Vec::new()) };
         // A Service selects by a plain map.
-        let selector = if selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some() { selector.clone() } else { json!({"matchLabels": selector}) };
+        let selector = if selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some() {
+            selector.clone()
+        } else {
+            json!({"matchLabels": selector})
+        };
         self.read.list(ctx.clone(), ListQuery::of("Pod", target.namespace()).with_selector(selector)).await
     }
 
@@ -116,7 +128,11 @@ impl KubeExecutor {
         for pod in pods {
             for container in pod.list_at("/spec/containers").iter().filter_map(|c| c["name"].as_str()) {
                 for previous in [false, true] {
-                    let wanted = LogQuery { tail_lines, limit_bytes: 4 * 1024 * 1024, ..LogQuery::of(pod.namespace().unwrap_or_default(), pod.name(), container, previous) };
+                    let wanted = LogQuery {
+                        tail_lines,
+                        limit_bytes: 4 * 1024 * 1024,
+                        ..LogQuery::of(pod.namespace().unwrap_or_default(), pod.name(), container, previous)
+                    };
                     if let Some(log) = self.read.logs(ctx.clone(), wanted).await? {
                         let name = format!("{}_{container}{}.log", pod.name(), if previous { "_previous" } else { "" });
                         self.archive.write(&request.key, &name, redact(&log.text).as_bytes())?;

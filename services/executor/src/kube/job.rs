@@ -75,7 +75,11 @@ impl KubeExecutor {
         let mut all = String::new();
         for pod in self.read.list(ctx.clone(), query).await? {
             for container in pod.list_at("/spec/containers").iter().filter_map(|c| c["name"].as_str()) {
-                let wanted = LogQuery { tail_lines: 5000, limit_bytes: 1024 * 1024, ..LogQuery::of(pod.namespace().unwrap_or_default(), pod.name(), container, false) };
+                let wanted = LogQuery {
+                    tail_lines: 5000,
+                    limit_bytes: 1024 * 1024,
+                    ..LogQuery::of(pod.namespace().unwrap_or_default(), pod.name(), container, false)
+                };
                 if let Some(log) = self.read.logs(ctx.clone(), wanted).await? {
                     all.push_str(&redact(&log.text));
                 }

@@ -32,8 +32,8 @@ use crate::{
         drain::{Fate, fate},
     },
     effect::Effects,
-    patient::PatientRead,
     marks,
+    patient::PatientRead,
     registry::{self, registry},
 };
 

@@ -58,7 +58,15 @@ impl KubeExecutor {
     }
 
     /// One write; `None` where it was made before under this key.
-    async fn step(&self, ctx: &CallContext, current: &Current, key: &str, step: &Step, going: &[ObjectRef], dry_run: bool) -> Result<Option<WriteOutcome>> {
+    async fn step(
+        &self,
+        ctx: &CallContext,
+        current: &Current,
+        key: &str,
+        step: &Step,
+        going: &[ObjectRef],
+        dry_run: bool,
+    ) -> Result<Option<WriteOutcome>> {
         match step {
             Step::Create(object) => self.create(ctx, object, key, going, dry_run).await,
             Step::CopySecret { source, object } => {
@@ -152,7 +160,15 @@ impl KubeExecutor {
         self.write.patch(ctx.clone(), request).await.map(Some)
     }
 
-    async fn patch_target(&self, ctx: &CallContext, current: &Current, kind: PatchKind, body: Value, key: &str, dry_run: bool) -> Result<WriteOutcome> {
+    async fn patch_target(
+        &self,
+        ctx: &CallContext,
+        current: &Current,
+        kind: PatchKind,
+        body: Value,
+        key: &str,
+        dry_run: bool,
+    ) -> Result<WriteOutcome> {
         let request = PatchRequest {
             target: current.target.reference(),
             kind,
@@ -195,7 +211,8 @@ fn base64(bytes: &[u8]) -> String {
 
 /// What a step changes, as people read it. Objects that come or go are named by their reference; fields of the target by their path.
 fn shown(action: &Action, current: &Current, step: &Step, outcome: Option<&WriteOutcome>) -> Vec<FieldChange> {
-    let whole = |object: &Object, before: Option<Value>, after: Option<Value>| vec![FieldChange { path: object.reference().to_string(), before, after }];
+    let whole =
+        |object: &Object, before: Option<Value>, after: Option<Value>| vec![FieldChange { path: object.reference().to_string(), before, after }];
     match step {
         Step::Create(object) => whole(&Object::new(object.clone()), None, Some(object.clone())),
         Step::CopySecret { object, source } => {
@@ -223,9 +240,7 @@ pub(super) fn manifest(object: &Object) -> Value {
         fields.remove("status");
     }
     if let Some(metadata) = kept.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|name, _| {
-            ["name", "namespace", "labels", "annotations", "ownerReferences", "finalizers"].contains(&name.as_str())
-        });
+        metadata.retain(|name, _| ["name", "namespace", "labels", "annotations", "ownerReferences", "finalizers"].contains(&name.as_str()));
     }
     kept
 }

@@ -81,8 +81,9 @@ impl KubeExecutor {
     async fn return_of(&self, ctx: &CallContext, listed: &Object) -> Result<bool> {
         let Some(current) = self.read.get(ctx.clone(), listed.reference()).await? else { return Ok(false) };
         let text = current.annotation(RETURN).unwrap_or_default();
-        let back: Return = serde_json::from_str(text)
-            .map_err(|e| Error::invalid("executor.return", "the note on how to go back cannot be read").with("object", current.reference()).source(e))?;
+        let back: Return = serde_json::from_str(text).map_err(|e| {
+            Error::invalid("executor.return", "the note on how to go back cannot be read").with("object", current.reference()).source(e)
+        })?;
         if back.at > self.clock.now() {
             return Ok(false);
         }

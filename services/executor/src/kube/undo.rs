@@ -48,7 +48,8 @@ impl KubeExecutor {
             (Some(done), n) => Execution { outcome: ExecutionOutcome::Applied, message: format!("{}; {n} objects removed", done.message), ..done },
             (None, 0) => unchanged(action, &undo.request, ExecutionOutcome::NoChange, "what was made is gone already".into()),
             (None, n) => {
-                let changes = undo.execution.changes.iter().map(|c| FieldChange { path: c.path.clone(), before: c.after.clone(), after: c.before.clone() });
+                let changes =
+                    undo.execution.changes.iter().map(|c| FieldChange { path: c.path.clone(), before: c.after.clone(), after: c.before.clone() });
                 let effects = Effects { changes: changes.collect(), digest: undo.execution.digest.clone(), pre_state: json!({}) };
                 let message = format!("took {} on {} back: {n} objects removed", action.name, undo.request.target);
                 execution(ExecutionOutcome::Applied, effects, message, undo.execution.simulated)
@@ -171,7 +172,8 @@ impl KubeExecutor {
 /// Fields of the target, and objects that were made. What else is told goes by itself.
 fn split(changes: &[FieldChange]) -> (Vec<FieldChange>, Vec<FieldChange>) {
     let fields = changes.iter().filter(|c| c.path.starts_with('/')).cloned().collect();
-    let is_object = |c: &&FieldChange| c.path.parse::<ObjectRef>().is_ok() && c.before.is_none() && c.after.as_ref().is_some_and(|a| a["kind"].is_string());
+    let is_object =
+        |c: &&FieldChange| c.path.parse::<ObjectRef>().is_ok() && c.before.is_none() && c.after.as_ref().is_some_and(|a| a["kind"].is_string());
     (fields, changes.iter().filter(|c| !c.path.starts_with('/')).filter(is_object).cloned().collect())
 }
 

@@ -2,10 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use kubernaut_core::{
-    Error, Result,
-    model::SecretString,
-};
+use kubernaut_core::{Error, Result, model::SecretString};
 use reqwest::{Client, redirect};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

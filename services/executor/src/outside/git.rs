@@ -250,8 +250,9 @@ impl Outside for Git {
         let mark = format!("--grep={}", trailer(&undo.request.key));
         let merged = self.git(repository, Some(clone.path()), &["log", "-1", "--format=%H", "--fixed-strings", &mark]).await?;
         if !merged.trim().is_empty() {
-            return Err(Error::conflict(OPERATION, "it was merged since; take that commit back by a git_revert of its own")
-                .with("commit", merged.trim()));
+            return Err(
+                Error::conflict(OPERATION, "it was merged since; take that commit back by a git_revert of its own").with("commit", merged.trim())
+            );
         }
         if !self.is_there(repository, &branch).await? {
             return Ok(None);

@@ -16,9 +16,8 @@ pub(super) fn diff(before: &str, after: &str) -> Result<Vec<FieldChange>> {
     let mut changes = Vec::new();
     for name in names {
         match (before.get(name), after.get(name)) {
-            (Some(was), Some(will)) => changes.extend(
-                diff_values(was, will).into_iter().map(|c| hide(name, FieldChange { path: format!("/objects/{name}{}", c.path), ..c })),
-            ),
+            (Some(was), Some(will)) => changes
+                .extend(diff_values(was, will).into_iter().map(|c| hide(name, FieldChange { path: format!("/objects/{name}{}", c.path), ..c }))),
             (was, will) => changes.push(FieldChange {
                 path: format!("/objects/{name}"),
                 before: was.map(|_| json!("(present)")),

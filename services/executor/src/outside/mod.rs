@@ -125,7 +125,11 @@ impl OutsideExecutor {
 
 fn demand(conditions: &[Precondition]) -> Result<()> {
     let broken: Vec<&str> = conditions.iter().filter(|p| !p.holds).map(|p| p.text.as_str()).collect();
-    if broken.is_empty() { Ok(()) } else { Err(Error::new(ErrorKind::Refused, "outside.preconditions", format!("does not hold: {}", broken.join("; ")))) }
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::Refused, "outside.preconditions", format!("does not hold: {}", broken.join("; "))))
+    }
 }
 
 fn unknown(name: &str) -> Error {

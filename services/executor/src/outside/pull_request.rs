@@ -65,7 +65,8 @@ mod tests {
         let wanted = PullRequest { branch: "b", into: "main", title: "t", body: "x" };
         let request = request(&Client::new(), provider, Some(&"secret".into()), &wanted).unwrap().build().unwrap();
         let body = serde_json::from_slice(request.body().unwrap().as_bytes().unwrap()).unwrap();
-        let headers = request.headers().iter().filter(|(_, v)| v.to_str().unwrap().contains("secret")).map(|(k, v)| format!("{k}: {}", v.to_str().unwrap()));
+        let headers =
+            request.headers().iter().filter(|(_, v)| v.to_str().unwrap().contains("secret")).map(|(k, v)| format!("{k}: {}", v.to_str().unwrap()));
         (request.url().to_string(), headers.collect(), body)
     }
 
@@ -73,9 +74,15 @@ mod tests {
     fn each_provider_is_asked_in_its_own_way() {
         let (api, repository) = (|| "http://h/api".to_owned(), || "group/name".to_owned());
         let (url, headers, body) = made(&Provider::Github { api: api(), repository: repository() });
-        assert_eq!((url.as_str(), headers, &body["head"]), ("http://h/api/repos/group/name/pulls", vec!["authorization: Bearer secret".into()], &json!("b")));
+        assert_eq!(
+            (url.as_str(), headers, &body["head"]),
+            ("http://h/api/repos/group/name/pulls", vec!["authorization: Bearer secret".into()], &json!("b"))
+        );
         let (url, headers, body) = made(&Provider::Gitlab { api: api(), repository: repository() });
-        assert_eq!((url.as_str(), headers, &body["source_branch"]), ("http://h/api/projects/group%2Fname/merge_requests", vec!["private-token: secret".into()], &json!("b")));
+        assert_eq!(
+            (url.as_str(), headers, &body["source_branch"]),
+            ("http://h/api/projects/group%2Fname/merge_requests", vec!["private-token: secret".into()], &json!("b"))
+        );
         let (_, headers, body) = made(&Provider::Gitea { api: api(), repository: repository() });
         assert_eq!((headers, &body["base"]), (vec!["authorization: token secret".to_string()], &json!("main")));
     }

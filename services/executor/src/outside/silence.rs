@@ -77,7 +77,11 @@ impl Silence {
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder> {
-        let base = self.config.url.as_deref().ok_or_else(|| Error::unsupported(OPERATION, "Alertmanager is not configured; set outside.alertmanager.url"))?;
+        let base = self
+            .config
+            .url
+            .as_deref()
+            .ok_or_else(|| Error::unsupported(OPERATION, "Alertmanager is not configured; set outside.alertmanager.url"))?;
         let url = Url::parse(&format!("{}/api/v2/{path}", base.trim_end_matches('/')))
             .map_err(|_| Error::invalid(OPERATION, "outside.alertmanager.url cannot be read"))?;
         let request = self.client.request(method, url);

@@ -42,7 +42,8 @@ impl Lab {
         let cluster = Arc::new(KubeCluster::connect(config).await.unwrap());
         let archive = tempfile::tempdir().unwrap();
         let later = KubeExecutor::new(cluster.clone(), cluster.clone(), Arc::new(SystemClock));
-        let kube: Arc<dyn Executor> = Arc::new(KubeExecutor::new(cluster.clone(), cluster, Arc::new(SystemClock)).with_archive(archive.path().to_owned()));
+        let kube: Arc<dyn Executor> =
+            Arc::new(KubeExecutor::new(cluster.clone(), cluster, Arc::new(SystemClock)).with_archive(archive.path().to_owned()));
         let image = env::var("KUBERNAUT_TEST_IMAGE").unwrap_or_else(|_| "127.0.0.1:5001/lab/app:1".into());
         Some(Self { kubectl: kubectl.into(), kubeconfig, later, executor: kube, image, archive })
     }

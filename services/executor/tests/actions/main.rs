@@ -48,7 +48,11 @@ async fn futures_of<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
                 (*answer, *slot) = (Some(value), None);
             }
         }
-        if all.iter().all(Option::is_none) { std::task::Poll::Ready(done.iter_mut().map(|d| d.take().unwrap()).collect()) } else { std::task::Poll::Pending }
+        if all.iter().all(Option::is_none) {
+            std::task::Poll::Ready(done.iter_mut().map(|d| d.take().unwrap()).collect())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await
 }
@@ -66,7 +70,15 @@ impl Executor for Idle {
     async fn execute(&self, ctx: CallContext, request: ExecuteRequest) -> Result<Execution> {
         let shown = self.0.dry_run(ctx, request.request).await?;
         let (changes, digest, pre_state) = (shown.changes, shown.digest, shown.pre_state);
-        Ok(Execution { outcome: ExecutionOutcome::Applied, report: shown.report, changes, digest, pre_state, message: "done".into(), simulated: false })
+        Ok(Execution {
+            outcome: ExecutionOutcome::Applied,
+            report: shown.report,
+            changes,
+            digest,
+            pre_state,
+            message: "done".into(),
+            simulated: false,
+        })
     }
 
     async fn observe(&self, _ctx: CallContext, _request: ActionRequest) -> Result<Observation> {

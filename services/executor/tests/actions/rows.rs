@@ -172,14 +172,13 @@ fn workloads() -> Vec<Row> {
             name: "rollout_restart",
             reads: "another pod is ready",
             request: |_| ("Deployment/NS/web".into(), json!({})),
-            effect: |p| p.read("deployment/web", ".spec.template.metadata.annotations.kubernaut\\.ai/restarted-by") != "" && p.ready("deployment/web").is_ok(),
+            effect: |p| {
+                p.read("deployment/web", ".spec.template.metadata.annotations.kubernaut\\.ai/restarted-by") != "" && p.ready("deployment/web").is_ok()
+            },
             ..WEB
         },
         field!("pause_rollout", {}, ".spec.paused", "true", ""),
-        Row {
-            ready: |p| p.run(&["rollout", "pause", "deployment/web"]).map(drop),
-            ..field!("resume_rollout", {}, ".spec.paused", "", "true")
-        },
+        Row { ready: |p| p.run(&["rollout", "pause", "deployment/web"]).map(drop), ..field!("resume_rollout", {}, ".spec.paused", "", "true") },
         Row {
             name: "rollback_deployment",
             reads: "the image and command of the earlier revision",
@@ -225,7 +224,9 @@ fn workloads() -> Vec<Row> {
             name: "migrate_workload",
             reads: "the pod runs on the node that was named",
             request: |_| ("Deployment/NS/web".into(), json!({"target_node": "real-1"})),
-            effect: |p| p.read("deployment/web", ".spec.template.spec.nodeSelector.kubernetes\\.io/hostname") == "real-1" && p.ready("deployment/web").is_ok(),
+            effect: |p| {
+                p.read("deployment/web", ".spec.template.spec.nodeSelector.kubernetes\\.io/hostname") == "real-1" && p.ready("deployment/web").is_ok()
+            },
             undone: Some(|p| p.read("deployment/web", ".spec.template.spec.nodeSelector").is_empty()),
             ..WEB
         },
@@ -249,21 +250,33 @@ fn workloads() -> Vec<Row> {
             setup: |p| {
                 let mut deployment = workload(p, "Deployment", template(p));
                 deployment["spec"]["replicas"] = json!(2);
-                vec![deployment, json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}})]
+                vec![
+                    deployment,
+                    json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}}),
+                ]
             },
             ready: |p| {
                 web_ready(p)?;
                 p.wait("poddisruptionbudget/web", "jsonpath={.status.expectedPods}=2")
             },
             request: |_| ("PodDisruptionBudget/NS/web".into(), json!({"min_available": 1, "duration_seconds": 3600})),
-            effect: |p| p.read("poddisruptionbudget/web", ".spec.minAvailable") == "1" && p.read("poddisruptionbudget/web", ".status.disruptionsAllowed") == "1",
-            undone: Some(|p| p.read("poddisruptionbudget/web", ".spec.minAvailable") == "2" && p.read("poddisruptionbudget/web", ".metadata.labels").is_empty()),
+            effect: |p| {
+                p.read("poddisruptionbudget/web", ".spec.minAvailable") == "1"
+                    && p.read("poddisruptionbudget/web", ".status.disruptionsAllowed") == "1"
+            },
+            undone: Some(|p| {
+                p.read("poddisruptionbudget/web", ".spec.minAvailable") == "2" && p.read("poddisruptionbudget/web", ".metadata.labels").is_empty()
+            }),
             ..BASE
         },
         Row {
             name: "suspend_cronjob",
             reads: "`.spec.suspend`",
-            setup: |p| vec![json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job(p)["spec"]}}})],
+            setup: |p| {
+                vec![
+                    json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job(p)["spec"]}}}),
+                ]
+            },
             request: |_| ("CronJob/NS/nightly".into(), json!({})),
             effect: |p| p.read("cronjob/nightly", ".spec.suspend") == "true",
             undone: Some(|p| p.read("cronjob/nightly", ".spec.suspend") != "true"),
@@ -272,7 +285,11 @@ fn workloads() -> Vec<Row> {
         Row {
             name: "resume_cronjob",
             reads: "`.spec.suspend`",
-            setup: |p| vec![json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": {"suspend": true, "schedule": "0 0 1 1 *", "jobTemplate": {"spec": job(p)["spec"]}}})],
+            setup: |p| {
+                vec![
+                    json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": {"suspend": true, "schedule": "0 0 1 1 *", "jobTemplate": {"spec": job(p)["spec"]}}}),
+                ]
+            },
             request: |_| ("CronJob/NS/nightly".into(), json!({})),
             effect: |p| p.read("cronjob/nightly", ".spec.suspend") == "false",
             undone: Some(|p| p.read("cronjob/nightly", ".spec.suspend") == "true"),
@@ -348,7 +365,8 @@ fn pods() -> Vec<Row> {
                 let pod = p.read("configmap/first", ".data.pod");
                 let labels = p.read(&format!("pod/{pod}"), ".metadata.labels.app");
                 // Back in its set it may be the one that is too many.
-                (labels == "web" || labels.is_empty() && !p.is_there(&format!("pod/{pod}"))) && !p.is_there(&format!("networkpolicy/quarantine-{pod}"))
+                (labels == "web" || labels.is_empty() && !p.is_there(&format!("pod/{pod}")))
+                    && !p.is_there(&format!("networkpolicy/quarantine-{pod}"))
             }),
             count: |p| p.run(&["get", "networkpolicies", "-o", "name"]).unwrap_or_default(),
             ..BASE
@@ -372,7 +390,9 @@ fn pods() -> Vec<Row> {
             reads: "object, pods, events and logs in the archive",
             collects: true,
             request: |_| ("Deployment/NS/web".into(), json!({})),
-            effect: |p| in_archive(p, "object.json", &p.namespace) && in_archive(p, "pods.json", &p.pod("app=web")) && in_archive(p, "events.json", "Started"),
+            effect: |p| {
+                in_archive(p, "object.json", &p.namespace) && in_archive(p, "pods.json", &p.pod("app=web")) && in_archive(p, "events.json", "Started")
+            },
             ..WEB
         },
     ]
@@ -412,7 +432,8 @@ fn templates() -> Vec<Row> {
                 p.read("deployment/web", ".spec.template.spec.containers[0].env[0].value") == "debug" && at.contains("\"at\"")
             },
             undone: Some(|p| {
-                p.read("deployment/web", ".spec.template.spec.containers[0].env").is_empty() && p.read("deployment/web", ".metadata.labels.kubernaut\\.ai/temporary").is_empty()
+                p.read("deployment/web", ".spec.template.spec.containers[0].env").is_empty()
+                    && p.read("deployment/web", ".metadata.labels.kubernaut\\.ai/temporary").is_empty()
             }),
             ..WEB
         },
@@ -482,7 +503,10 @@ fn nodes() -> Vec<Row> {
                     {"weight": 100, "preference": {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["fake-1"]}]}}]}});
                 let mut deployment = workload(p, "Deployment", template);
                 deployment["spec"]["replicas"] = json!(3);
-                vec![deployment, json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}})]
+                vec![
+                    deployment,
+                    json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}}),
+                ]
             },
             ready: |p| {
                 web_ready(p)?;
@@ -547,7 +571,12 @@ fn by_jobs() -> Vec<Row> {
     let by_image = |name: &'static str| Row {
         name,
         reads: "a Job of the image has completed and its log is in the archive",
-        request: |p| ("Deployment/NS/web".into(), json!({"image": p.digest(), "command": ["sh", "-c", "echo did $WHAT on $TARGET_RESOURCE"], "env": {"WHAT": "work"}})),
+        request: |p| {
+            (
+                "Deployment/NS/web".into(),
+                json!({"image": p.digest(), "command": ["sh", "-c", "echo did $WHAT on $TARGET_RESOURCE"], "env": {"WHAT": "work"}}),
+            )
+        },
         effect: |p| job_said(p, "did work on Deployment/"),
         count: jobs,
         ..WEB
@@ -556,7 +585,9 @@ fn by_jobs() -> Vec<Row> {
         name,
         reads: "a Job of the image has read what is on the claim",
         setup: with_claim,
-        request: |p| ("PersistentVolumeClaim/NS/data".into(), json!({"image": p.digest(), "command": ["sh", "-c", "echo found $(cat /data/keep/file)"]})),
+        request: |p| {
+            ("PersistentVolumeClaim/NS/data".into(), json!({"image": p.digest(), "command": ["sh", "-c", "echo found $(cat /data/keep/file)"]}))
+        },
         effect: |p| job_said(p, "found y"),
         count: jobs,
         ..WEB
@@ -598,7 +629,11 @@ fn objects() -> Vec<Row> {
             name: "restore_service",
             reads: "the Service has endpoints",
             request: |_| ("Service/NS/front".into(), json!({"port": 80, "target_port": 8080, "selector": {"app": "web"}})),
-            effect: |p| !p.run(&["get", "endpointslices", "-l", "kubernetes.io/service-name=front", "-o", "jsonpath={.items[0].endpoints[0].addresses[0]}"]).unwrap_or_default().is_empty(),
+            effect: |p| {
+                !p.run(&["get", "endpointslices", "-l", "kubernetes.io/service-name=front", "-o", "jsonpath={.items[0].endpoints[0].addresses[0]}"])
+                    .unwrap_or_default()
+                    .is_empty()
+            },
             undone: Some(|p| !p.is_there("service/front")),
             ..WEB
         },
@@ -647,17 +682,29 @@ fn objects() -> Vec<Row> {
                 ]
             },
             request: |_| ("RoleBinding/NS/watcher-reader".into(), json!({"role_kind": "Role", "role": "reader", "service_account": "watcher"})),
-            effect: |p| p.run(&["auth", "can-i", "list", "pods", &format!("--as=system:serviceaccount:{}:watcher", p.namespace)]).is_ok_and(|s| s.starts_with("yes")),
+            effect: |p| {
+                p.run(&["auth", "can-i", "list", "pods", &format!("--as=system:serviceaccount:{}:watcher", p.namespace)])
+                    .is_ok_and(|s| s.starts_with("yes"))
+            },
             undone: Some(|p| !p.is_there("rolebinding/watcher-reader")),
             ..BASE
         },
         Row {
             name: "create_limit_range",
             reads: "a new pod gets the limit",
-            request: |_| ("LimitRange/NS/limits".into(), json!({"default": {"memory": "32Mi"}, "default_request": {"memory": "16Mi", "cpu": "0.01"}})),
+            request: |_| {
+                ("LimitRange/NS/limits".into(), json!({"default": {"memory": "32Mi"}, "default_request": {"memory": "16Mi", "cpu": "0.01"}}))
+            },
             effect: |p| {
                 let image = p.lab.image.clone();
-                let dry = p.run(&["run", "probe", &format!("--image={image}"), "--dry-run=server", "-o", "jsonpath={.spec.containers[0].resources.limits.memory}"]);
+                let dry = p.run(&[
+                    "run",
+                    "probe",
+                    &format!("--image={image}"),
+                    "--dry-run=server",
+                    "-o",
+                    "jsonpath={.spec.containers[0].resources.limits.memory}",
+                ]);
                 dry.is_ok_and(|limit| limit == "32Mi")
             },
             undone: Some(|p| !p.is_there("limitrange/limits")),
@@ -701,7 +748,11 @@ fn objects() -> Vec<Row> {
                 let service = |name: &str| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
                 let backend = json!({"service": {"name": "old", "port": {"number": 80}}});
                 let rule = json!({"host": "a.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}});
-                vec![service("old"), service("new"), json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "front"}, "spec": {"rules": [rule]}})]
+                vec![
+                    service("old"),
+                    service("new"),
+                    json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "front"}, "spec": {"rules": [rule]}}),
+                ]
             },
             request: |_| ("Ingress/NS/front".into(), json!({"service": "new"})),
             effect: |p| p.read("ingress/front", ".spec.rules[0].http.paths[0].backend.service.name") == "new",

@@ -76,7 +76,13 @@ async fn carry_out(place: &Place<'_>, executor: &Arc<dyn Executor>, row: &Row, p
     if !row.collects && (row.effect)(place) {
         return Err("the dry-run had the effect".into());
     }
-    let ask = ExecuteRequest { request: request.clone(), incident_id: None, approved_digest: Some(shown.digest.clone()), approved_by_person: true, approval_id: None };
+    let ask = ExecuteRequest {
+        request: request.clone(),
+        incident_id: None,
+        approved_digest: Some(shown.digest.clone()),
+        approved_by_person: true,
+        approval_id: None,
+    };
     let done = executor.execute(ctx(), ask.clone()).await.map_err(|e| format!("execute: {e}"))?;
     if done.outcome != ExecutionOutcome::Applied || done.digest != shown.digest {
         return Err(format!("outcome {:?}, digest {} for {}: {}", done.outcome, done.digest, shown.digest, done.message));
@@ -136,7 +142,12 @@ async fn repetition(executor: &Arc<dyn Executor>, ask: &ExecuteRequest, row: &Ro
 }
 
 /// Somebody changes what the action changed: the undo must leave it alone.
-async fn conflict(place: &Place<'_>, executor: &Arc<dyn Executor>, request: &ActionRequest, done: &kubernaut_core::model::Execution) -> Result<(), String> {
+async fn conflict(
+    place: &Place<'_>,
+    executor: &Arc<dyn Executor>,
+    request: &ActionRequest,
+    done: &kubernaut_core::model::Execution,
+) -> Result<(), String> {
     let Some(change) = done.changes.iter().find(|c| c.path == "/spec/replicas") else { return Err("no field to meddle with".into()) };
     let object = format!("{}/{}", request.target.kind.to_lowercase(), request.target.name);
     place.run(&["scale", &object, "--replicas=4"])?;
@@ -144,5 +155,9 @@ async fn conflict(place: &Place<'_>, executor: &Arc<dyn Executor>, request: &Act
     let refused = executor.undo(ctx(), undo).await;
     let text = refused.map(|d| format!("{:?}", d.outcome)).err().map(|e| e.kind());
     place.run(&["scale", &object, &format!("--replicas={}", change.after.clone().unwrap_or_default())])?;
-    if text == Some(kubernaut_core::ErrorKind::Conflict) { Ok(()) } else { Err(format!("a field that somebody changed was not reported as a conflict: {text:?}")) }
+    if text == Some(kubernaut_core::ErrorKind::Conflict) {
+        Ok(())
+    } else {
+        Err(format!("a field that somebody changed was not reported as a conflict: {text:?}"))
+    }
 }

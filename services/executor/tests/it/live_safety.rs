@@ -165,7 +165,8 @@ async fn the_printed_role_is_enough_and_with_one_verb_less_nothing_changes() {
         let name = format!("role-{n}-{}", std::process::id());
         let kubeconfig = lab.account(&name);
         let spec = find_spec(registry(), action).unwrap();
-        let wanted = RoleRequest { name: name.clone(), namespaces: vec![lab.namespace.clone()], service_account: (lab.namespace.clone(), name.clone()) };
+        let wanted =
+            RoleRequest { name: name.clone(), namespaces: vec![lab.namespace.clone()], service_account: (lab.namespace.clone(), name.clone()) };
         let objects = roles(&[spec], &wanted).unwrap();
         lab.apply(&list(&objects));
         let gate = lab.gate(&kubeconfig, &OutsideConfig::default()).await;

@@ -171,9 +171,7 @@ async fn a_commit_of_another_folder_an_unknown_one_and_an_unknown_namespace_are_
 #[tokio::test]
 async fn what_is_not_configured_does_not_hold() {
     let gate = gate(&OutsideConfig::default()).await;
-    for (action, params) in
-        [("helm_rollback", json!({})), ("create_silence", json!({"matchers": {"alertname": "Down"}, "reason": "planned"}))]
-    {
+    for (action, params) in [("helm_rollback", json!({})), ("create_silence", json!({"matchers": {"alertname": "Down"}, "reason": "planned"}))] {
         let done = gate.execute(ctx(Mode::Auto), ask(request(action, TARGET, params, action))).await.unwrap();
         assert_eq!(done.report.refusal().map(|c| c.name.as_str()), Some("preconditions"), "{action}: {}", done.message);
     }

@@ -100,11 +100,7 @@ impl Session<'_> {
             RecallQuery { fingerprint: Some(self.incident.fingerprint.clone()), limit: Some(most), ..RecallQuery::default() },
             RecallQuery {
                 text: Some(format!("{} {}", self.incident.alert_name, self.incident.target)),
-                like: Likeness {
-                    alert_name: Some(self.incident.alert_name.clone()),
-                    category: None,
-                    object: Some(self.incident.owner.clone()),
-                },
+                like: Likeness { alert_name: Some(self.incident.alert_name.clone()), category: None, object: Some(self.incident.owner.clone()) },
                 limit: Some(most),
                 ..RecallQuery::default()
             },

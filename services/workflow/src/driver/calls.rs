@@ -72,8 +72,13 @@ impl Caller {
     pub(crate) async fn execute(self, digest: String) -> Reply {
         let ctx = self.limited();
         let approved_by_person = self.is.approval_id.is_some();
-        let request =
-            ExecuteRequest { request: self.request(), incident_id: Some(self.incident_id), approved_digest: Some(digest), approved_by_person, approval_id: self.is.approval_id };
+        let request = ExecuteRequest {
+            request: self.request(),
+            incident_id: Some(self.incident_id),
+            approved_digest: Some(digest),
+            approved_by_person,
+            approval_id: self.is.approval_id,
+        };
         let started = tokio::time::Instant::now();
         let result = ctx.run("workflow.execute", self.executor.execute(ctx.clone(), request)).await;
         metrics::histogram!("kubernaut_workflow_step_seconds", "action" => self.step.action.clone()).record(started.elapsed().as_secs_f64());

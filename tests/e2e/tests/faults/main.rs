@@ -19,7 +19,8 @@ use std::{
 
 use kubernaut::{
     model::{
-        Alert, AlertId, AlertStatus, ExecutionOutcome, IncidentId, Mode, PLAN_VERSION, Plan, PlanId, RetryPolicy, Run, RunId, RunState, Severity, Step,
+        Alert, AlertId, AlertStatus, ExecutionOutcome, IncidentId, Mode, PLAN_VERSION, Plan, PlanId, RetryPolicy, Run, RunId, RunState, Severity,
+        Step,
     },
     port::{Clock, Intake, IntakePolicy, Ledger, SystemClock},
     service::{CallContext, StartRequest, WorkflowEngine},
@@ -69,9 +70,8 @@ impl Lab {
 
     /// Workloads whose pods no node takes, so that only the API server works.
     fn put_up(&self) {
-        let mut items = vec![
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": {"kubernaut.ai/managed": "true"}}}),
-        ];
+        let mut items =
+            vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": {"kubernaut.ai/managed": "true"}}})];
         for n in 0..WORKLOADS {
             let name = format!("web-{n}");
             let meta = json!({"name": name, "namespace": self.namespace});

@@ -45,7 +45,8 @@ pub(super) fn after_drain(node: &Object, nodes: &[Object], pods: &[Object], min_
     let left = Room::sum(free.into_iter()).less(Room::sum(moved.iter().map(|p| requests(p))));
     let share = |left: f64, all: f64| if all > 0.0 { left * 100.0 / all } else { 0.0 };
     let (cpu, memory) = (share(left.cpu, all.cpu), share(left.memory, all.memory));
-    let text = format!("{} pods move; then {cpu:.0} % of processor time and {memory:.0} % of memory are free on {} other nodes", moved.len(), others.len());
+    let text =
+        format!("{} pods move; then {cpu:.0} % of processor time and {memory:.0} % of memory are free on {} other nodes", moved.len(), others.len());
     let enough = |share: f64| moved.is_empty() || share >= f64::from(min_free_percent);
     if enough(cpu) && enough(memory) { Ok(text) } else { Err(format!("{text} (at least {min_free_percent} % must be)")) }
 }
@@ -86,12 +87,16 @@ mod tests {
     use super::*;
 
     fn node(name: &str, cpu: &str) -> Object {
-        Object::new(json!({"kind": "Node", "metadata": {"name": name}, "status": {"allocatable": {"cpu": cpu, "memory": "4Gi"}, "conditions": [{"type": "Ready", "status": "True"}]}}))
+        Object::new(
+            json!({"kind": "Node", "metadata": {"name": name}, "status": {"allocatable": {"cpu": cpu, "memory": "4Gi"}, "conditions": [{"type": "Ready", "status": "True"}]}}),
+        )
     }
 
     fn pod(name: &str, node: &str, cpu: &str, owner: &str) -> Object {
-        Object::new(json!({"kind": "Pod", "metadata": {"name": name, "namespace": "s", "ownerReferences": [{"apiVersion": "apps/v1", "kind": owner, "name": "o", "uid": "1", "controller": true}]},
-            "spec": {"nodeName": node, "containers": [{"resources": {"requests": {"cpu": cpu, "memory": "1Gi"}}}]}, "status": {"phase": "Running"}}))
+        Object::new(
+            json!({"kind": "Pod", "metadata": {"name": name, "namespace": "s", "ownerReferences": [{"apiVersion": "apps/v1", "kind": owner, "name": "o", "uid": "1", "controller": true}]},
+            "spec": {"nodeName": node, "containers": [{"resources": {"requests": {"cpu": cpu, "memory": "1Gi"}}}]}, "status": {"phase": "Running"}}),
+        )
     }
 
     fn drained(others: &[Object], pods: &[Object]) -> Result<String, String> {

@@ -18,7 +18,10 @@ pub(in super::super) fn ownership(config: &GateConfig, scene: &Scene, effect: Ef
         | Effect::Force
         | Effect::Isolate
         | Effect::Inside
-        | Effect::NodeClose | Effect::NodeDrain | Effect::NodeOpen | Effect::NodeMark => {
+        | Effect::NodeClose
+        | Effect::NodeDrain
+        | Effect::NodeOpen
+        | Effect::NodeMark => {
             return Verdict::pass("the action leaves what a source declares as it is");
         }
         Effect::Source => return Verdict::pass("the action changes the source"),

@@ -16,7 +16,16 @@ use crate::{
 /// Begins a pass with the checks `schema` and `capability`.
 pub(in super::super) fn begin(specs: &[ActionSpec], capabilities: &[Capability], request: &ActionRequest, purpose: Purpose) -> Pass {
     let spec = find_spec(specs, &request.action).cloned();
-    let mut pass = Pass { purpose, request: request.clone(), effect: Effect::Other, report: Default::default(), terms: Default::default(), reserve: Vec::new(), invalid: None, spec };
+    let mut pass = Pass {
+        purpose,
+        request: request.clone(),
+        effect: Effect::Other,
+        report: Default::default(),
+        terms: Default::default(),
+        reserve: Vec::new(),
+        invalid: None,
+        spec,
+    };
     let Some(spec) = pass.spec.clone() else {
         pass.add("schema", Verdict::skip("no schema without an action"));
         let offered = specs.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
