@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kubernaut_cluster::{BundleCluster, CachedCluster, KubeCluster, KubeConfig};
 use kubernaut_core::{
     Error, Result,
-    model::HistoryEntry,
+    model::{HistoryEntry, Mode},
     port::{Clock, ClusterRead, ClusterWrite, Ledger, SystemClock, Verifier},
     service::{Analyzer, CallContext, Classifier, ContextStore, Executor, Notifier, WorkflowEngine},
 };
@@ -129,12 +129,15 @@ impl Builder {
         let fence = StopFence::default();
         // Whatever writes is looked at once more, write by write, for a stop that came meanwhile.
         let write: Arc<dyn ClusterWrite> = Arc::new(StoppableWrite::new(write, ledger.clone(), fence.clone()));
+        let mut returns = None;
         let inner = match self.executor {
             Some(executor) => executor,
             None => {
-                let kube = KubeExecutor::new(read.clone(), write.clone(), clock.clone());
+                let kube = Arc::new(KubeExecutor::new(read.clone(), write.clone(), clock.clone()));
+                // Changes that end by themselves were agreed to as such, but a mode that changes nothing takes nothing back either.
+                returns = matches!(config.mode, Mode::Approve | Mode::Auto).then(|| kube.clone());
                 let outside = OutsideExecutor::new(read.clone(), &config.outside)?;
-                Arc::new(ExecutorRouter::new(vec![Arc::new(kube), Arc::new(outside)]))
+                Arc::new(ExecutorRouter::new(vec![kube, Arc::new(outside)]))
             }
         };
         let parts = GateParts { read: read.clone(), write, ledger: ledger.clone(), clock: clock.clone() };
@@ -194,6 +197,7 @@ impl Builder {
             executor,
             engine,
             driver,
+            returns,
             fence,
             gateway,
             processor,

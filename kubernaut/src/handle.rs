@@ -18,7 +18,7 @@ use kubernaut_core::{
         WorkflowEngine,
     },
 };
-use kubernaut_executor::StopFence;
+use kubernaut_executor::{KubeExecutor, StopFence};
 use kubernaut_gateway::Gateway;
 use kubernaut_notify::OutboxWorker;
 use kubernaut_processor::Processor;
@@ -49,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) engine: Arc<dyn WorkflowEngine>,
     pub(crate) driver: Option<Arc<DurableEngine>>,
+    /// Takes back what was changed for a time only.
+    pub(crate) returns: Option<Arc<KubeExecutor>>,
     pub(crate) fence: StopFence,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) processor: Arc<Processor>,
@@ -114,6 +116,10 @@ impl Kubernaut {
         if let Some(upkeep) = parts.upkeep.clone() {
             let stop = token.clone();
             tasks.spawn(async move { upkeep.run(stop).await });
+        }
+        if let Some(kube) = parts.returns.clone() {
+            let stop = token.clone();
+            tasks.spawn_on(async move { kube.run_returns(stop).await }, &threads);
         }
         if let Some(driver) = parts.driver.clone() {
             tasks.spawn_on(async move { driver.run(token).await }, &threads);

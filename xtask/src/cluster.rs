@@ -66,7 +66,8 @@ impl Cluster {
     /// Starts the cluster from nothing; it ends when the returned guard is dropped, or with this program, however that ends.
     pub(crate) fn start(&self) -> Outcome<Guard> {
         let guard = self.guard()?;
-        run(&mut self.script("up", ["--fresh"]))?;
+        // Some actions need nodes to move pods between.
+        run(&mut self.script("up", ["--fresh", "--fake-nodes", "2"]))?;
         Ok(guard)
     }
 

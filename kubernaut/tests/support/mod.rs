@@ -12,13 +12,13 @@ use kubernaut::{Config, analyze_bundle, eval::Prediction, service::CallContext};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub fn cases(half: &str) -> PathBuf {
+pub(crate) fn cases(half: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases").join(half)
 }
 
 /// The parts of a bundle.
 #[derive(Debug, Clone)]
-pub struct Incident {
+pub(crate) struct Incident {
     pub manifest: String,
     pub alert: Value,
     pub objects: Vec<Value>,
@@ -30,7 +30,7 @@ pub struct Incident {
 }
 
 impl Incident {
-    pub fn read(dir: &Path) -> Self {
+    pub(crate) fn read(dir: &Path) -> Self {
         let json = |name: &str| fs::read_to_string(dir.join(name)).ok().map(|t| serde_json::from_str::<Value>(&t).unwrap());
         let mut objects = Vec::new();
         let mut files: Vec<_> = fs::read_dir(dir.join("objects")).unwrap().map(|e| e.unwrap().path()).collect();
@@ -51,7 +51,7 @@ impl Incident {
         }
     }
 
-    pub fn write(&self, dir: &Path) {
+    pub(crate) fn write(&self, dir: &Path) {
         let _ = fs::remove_dir_all(dir);
         fs::create_dir_all(dir.join("objects")).unwrap();
         let list = |items: &[Value]| json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
@@ -71,12 +71,12 @@ impl Incident {
         }
     }
 
-    pub async fn answer(&self, dir: &Path) -> kubernaut::Result<Prediction> {
+    pub(crate) async fn answer(&self, dir: &Path) -> kubernaut::Result<Prediction> {
         self.write(dir);
         Ok(Prediction::from(&analyze_bundle(CallContext::system("test"), dir, &Config::default()).await?))
     }
 
-    pub fn of(&mut self, kind: &str) -> impl Iterator<Item = &mut Value> {
+    pub(crate) fn of(&mut self, kind: &str) -> impl Iterator<Item = &mut Value> {
         self.objects.iter_mut().filter(move |o| o["kind"] == kind)
     }
 }

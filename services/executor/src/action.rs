@@ -273,7 +273,7 @@ impl Action {
     pub(crate) fn spec(&self) -> ActionSpec {
         ActionSpec {
             name: self.name.into(),
-            aliases: alias::all(self.name, self.aliases, |name| crate::registry::is_own_name(name)),
+            aliases: alias::all(self.name, self.aliases, crate::registry::is_own_name),
             family: self.family.into(),
             summary: self.summary.into(),
             version: 1,

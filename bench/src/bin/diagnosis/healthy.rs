@@ -11,7 +11,7 @@ const RECENT: &str = "2026-05-20T09:40:00Z";
 
 /// How large.
 #[derive(Debug, Clone, Copy)]
-pub struct Size {
+pub(crate) struct Size {
     /// Namespaces.
     pub namespaces: usize,
     /// Deployments in each.
@@ -23,20 +23,20 @@ pub struct Size {
 impl Size {
     /// About so many objects in all, in four namespaces.
     #[must_use]
-    pub fn of_objects(objects: usize) -> Self {
+    pub(crate) fn of_objects(objects: usize) -> Self {
         Self { namespaces: 4, deployments: objects / 4 / 9, replicas: 3 }
     }
 
     /// At least so many pods.
     #[must_use]
-    pub fn of_pods(pods: usize) -> Self {
+    pub(crate) fn of_pods(pods: usize) -> Self {
         Self { namespaces: 50, deployments: pods.div_ceil(50 * 5), replicas: 5 }
     }
 }
 
 /// What was made.
 #[derive(Debug, Default)]
-pub struct Made {
+pub(crate) struct Made {
     /// All objects.
     pub objects: usize,
     /// Pods among them.
@@ -51,7 +51,7 @@ pub struct Made {
 ///
 /// # Errors
 /// Errors of the file system.
-pub fn write(dir: &Path, size: Size) -> io::Result<Made> {
+pub(crate) fn write(dir: &Path, size: Size) -> io::Result<Made> {
     let mut made = Made::default();
     let mut objects = nodes(size.namespaces * size.deployments * size.replicas / 60 + 3);
     let count = objects.len();

@@ -173,7 +173,8 @@ fn workloads() -> Vec<Row> {
             reads: "another pod is ready",
             request: |_| ("Deployment/NS/web".into(), json!({})),
             effect: |p| {
-                p.read("deployment/web", ".spec.template.metadata.annotations.kubernaut\\.ai/restarted-by") != "" && p.ready("deployment/web").is_ok()
+                !p.read("deployment/web", ".spec.template.metadata.annotations.kubernaut\\.ai/restarted-by").is_empty()
+                    && p.ready("deployment/web").is_ok()
             },
             ..WEB
         },

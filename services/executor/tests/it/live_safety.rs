@@ -158,8 +158,8 @@ async fn the_printed_role_is_enough_and_with_one_verb_less_nothing_changes() {
     lab.apply(&workload(&lab));
     let scale = |to: usize| json!({"replicas": to});
     let memory = |n: usize| json!({"container": "app", "memory_limit": format!("{}Mi", 65 + n)});
-    let actions: Vec<(&str, Box<dyn Fn(usize) -> Value>)> =
-        vec![("scale_deployment", Box::new(move |n| scale(2 + n % 2))), ("set_resources", Box::new(memory))];
+    type Params = Box<dyn Fn(usize) -> Value>;
+    let actions: Vec<(&str, Params)> = vec![("scale_deployment", Box::new(move |n| scale(2 + n % 2))), ("set_resources", Box::new(memory))];
     let mut needless = Vec::new();
     for (n, (action, params)) in actions.iter().enumerate() {
         let name = format!("role-{n}-{}", std::process::id());

@@ -127,7 +127,7 @@ impl Recorder {
         let mut later = self.later.lock().unwrap();
         let (left, what) = later.0.as_mut()?;
         *left -= 1;
-        let now = (*left == 0).then(|| what());
+        let now = (*left == 0).then(what);
         if now.is_some() {
             later.0 = None;
         }

@@ -50,7 +50,7 @@ impl<T> Fair<T> {
                 None => return Pushed::Waits(std::iter::once(item).chain(left).collect()),
             }
         }
-        if !self.lanes.get(sender).is_some_and(|lane| !lane.items.is_empty()) {
+        if self.lanes.get(sender).is_none_or(|lane| lane.items.is_empty()) {
             self.turns.push_back(sender.to_owned());
         }
         let lane = self.lanes.entry(sender.to_owned()).or_insert_with(|| Lane { items: VecDeque::new(), weight: 0 });

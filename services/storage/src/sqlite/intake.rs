@@ -105,7 +105,10 @@ async fn ended_incidents(tx: &mut Tx, wanted: &[Wanted], stored: &mut Stored) ->
     Ok(())
 }
 
-fn word(row: &SqliteRow, id: IncidentId) -> Result<Option<((IncidentId, String), bool)>, Fault> {
+/// The last word on an alert: of which incident, its key, and whether it fired.
+type Word = ((IncidentId, String), bool);
+
+fn word(row: &SqliteRow, id: IncidentId) -> Result<Option<Word>, Fault> {
     let known: Option<String> = row.try_get("alert_key")?;
     known.map(|key| Ok(((id, key), row.try_get("word")?))).transpose()
 }

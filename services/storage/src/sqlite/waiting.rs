@@ -61,6 +61,7 @@ impl Waiting {
     }
 
     /// Jobs with together about so many alerts; none if nothing waits.
+    #[expect(clippy::vec_box, reason = "jobs are large and move from queue to queue")]
     pub(crate) fn take(&self, enough: usize) -> Vec<Box<IntakeJob>> {
         self.queue().as_mut().map(|queue| queue.take(enough)).unwrap_or_default()
     }

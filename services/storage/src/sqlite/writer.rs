@@ -100,6 +100,7 @@ impl Unit {
 }
 
 /// Alerts become one unit. Calls that wait at once may be committed in any order: none of them was answered yet.
+#[expect(clippy::vec_box, reason = "jobs are large and move from queue to queue")]
 fn sort(messages: impl Iterator<Item = Message>, alerts: Vec<Box<IntakeJob>>) -> (VecDeque<Unit>, Option<oneshot::Sender<()>>) {
     let (mut units, mut close) = (VecDeque::new(), None);
     let alerts: Vec<IntakeJob> = alerts.into_iter().filter(|job| job.start()).map(|job| *job).collect();

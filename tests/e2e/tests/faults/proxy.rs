@@ -30,7 +30,7 @@ const LARGEST: usize = 16 * 1024 * 1024;
 
 /// What is done to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
+pub(crate) enum Fault {
     Conflict,
     TooMany,
     Internal,
@@ -42,7 +42,7 @@ pub enum Fault {
 
 /// What is known at the end.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Requests, those with a fault included.
     pub requests: AtomicU64,
     pub faults: Mutex<BTreeMap<Fault, u64>>,
@@ -60,7 +60,7 @@ struct Proxy {
 }
 
 /// Starts a proxy; gives its address and what it sees.
-pub async fn start(kubeconfig: &Path, per_mille: u64, seed: u64) -> (SocketAddr, Arc<Seen>) {
+pub(crate) async fn start(kubeconfig: &Path, per_mille: u64, seed: u64) -> (SocketAddr, Arc<Seen>) {
     let read = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
     let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.expect("a usable kubeconfig");
     config.default_retry = false;
@@ -92,7 +92,7 @@ impl Proxy {
         let at = self.roll() % 1000 / self.per_mille.max(1);
         let fault = kinds.get(usize::try_from(at).ok()?).copied()?;
         // A caller waits for its full time: one of them weighs as much as many others.
-        if fault == Fault::Hangs && self.roll() % 4 != 0 {
+        if fault == Fault::Hangs && !self.roll().is_multiple_of(4) {
             return None;
         }
         *self.seen.faults.lock().expect("not poisoned").entry(fault).or_default() += 1;
