@@ -28,7 +28,7 @@ pub struct MemoryConfig {
 
 impl Default for MemoryConfig {
     fn default() -> Self {
-        Self { vectors: true, embedder: EmbedderConfig::Lexical, index: IndexConfig::Hnsw(HnswConfig::default()), follow: RecallConfig::default() }
+        Self { vectors: true, embedder: EmbedderConfig::Lexical {}, index: IndexConfig::Hnsw(HnswConfig::default()), follow: RecallConfig::default() }
     }
 }
 
@@ -38,7 +38,7 @@ impl Default for MemoryConfig {
 #[non_exhaustive]
 pub enum EmbedderConfig {
     /// By wording alone, without weights.
-    Lexical,
+    Lexical {},
     /// By the sentence model all-MiniLM-L6-v2, from files.
     Minilm(MiniLmConfig),
 }
@@ -51,7 +51,7 @@ pub enum IndexConfig {
     /// By a graph of neighbours.
     Hnsw(HnswConfig),
     /// By looking at every vector.
-    Exact,
+    Exact {},
 }
 
 /// The memory over a history; `None` if vectors are off.
@@ -60,13 +60,13 @@ pub(crate) fn over(history: Arc<dyn ContextStore>, config: &MemoryConfig) -> Res
         return Ok(None);
     }
     let embedder: Arc<dyn Embedder> = match &config.embedder {
-        EmbedderConfig::Lexical => Arc::new(LexicalEmbedder),
+        EmbedderConfig::Lexical {} => Arc::new(LexicalEmbedder),
         EmbedderConfig::Minilm(config) => minilm(config)?,
     };
     let dimensions = embedder.describe().dimensions;
     let index: Arc<dyn VectorIndex> = match &config.index {
         IndexConfig::Hnsw(config) => Arc::new(HnswIndex::new(dimensions, config.clone())?),
-        IndexConfig::Exact => Arc::new(ExactIndex::new(dimensions)),
+        IndexConfig::Exact {} => Arc::new(ExactIndex::new(dimensions)),
     };
     Ok(Some(VectorContextStore::new(history, embedder, index, config.follow.clone())))
 }

@@ -35,32 +35,42 @@ async fn finish(mut process: AttachedProcess, limit: usize) -> Result<ExecOutput
     let lost = || Error::new(ErrorKind::Unavailable, OPERATION, "the connection to the container ended early");
     let (stdout, stderr) = (process.stdout().ok_or_else(lost)?, process.stderr().ok_or_else(lost)?);
     let ended = process.take_status().ok_or_else(lost)?;
-    // Both streams are drained at once: a full one would hold the other back.
-    let (stdout, stderr) = tokio::join!(drain(stdout, limit), drain(stderr, STDERR_LIMIT));
-    let ((stdout, too_long), (stderr, _)) = (stdout?, stderr?);
-    if too_long {
+    // Both streams are drained at once: a full one would hold the other back. The first failure ends the other.
+    let drained = tokio::try_join!(whole(stdout, limit), start(stderr, STDERR_LIMIT));
+    if drained.is_err() {
         process.abort();
-        return Err(Error::new(ErrorKind::PayloadTooLarge, OPERATION, "the command said more than is kept").with("limit_bytes", limit));
     }
+    let (stdout, stderr) = drained?;
     let status = ended.await.ok_or_else(lost)?;
     let status = serde_json::to_value(status).map_err(|e| Error::internal(OPERATION, "the answer cannot be read").source(e))?;
     Ok(ExecOutput { exit_code: exit_code(&status)?, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
 }
 
-/// All that a stream says up to the limit, and whether there was more.
-async fn drain(mut stream: impl AsyncRead + Unpin, limit: usize) -> Result<(Vec<u8>, bool)> {
-    let broken = |e: std::io::Error| Error::new(ErrorKind::Unavailable, OPERATION, "the connection to the container broke").source(e);
+/// All that a stream says; more than the limit is an error.
+async fn whole(mut stream: impl AsyncRead + Unpin, limit: usize) -> Result<Vec<u8>> {
     let mut kept = Vec::new();
-    let mut chunk = vec![0; 16 * 1024];
-    loop {
-        let size = stream.read(&mut chunk).await.map_err(broken)?;
-        if size == 0 {
-            return Ok((kept, false));
-        }
-        let room = limit - kept.len();
-        kept.extend_from_slice(&chunk[..size.min(room)]);
-        if size > room {
-            return Ok((kept, true));
+    while let Some(chunk) = next(&mut stream).await? {
+        kept.extend_from_slice(&chunk);
+        if kept.len() > limit {
+            return Err(Error::new(ErrorKind::PayloadTooLarge, OPERATION, "the command said more than is kept").with("limit_bytes", limit));
         }
     }
+    Ok(kept)
+}
+
+/// What a stream says up to the limit; the rest is read and dropped, so that the command can go on.
+async fn start(mut stream: impl AsyncRead + Unpin, limit: usize) -> Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    while let Some(chunk) = next(&mut stream).await? {
+        kept.extend_from_slice(&chunk[..chunk.len().min(limit - kept.len())]);
+    }
+    Ok(kept)
+}
+
+async fn next(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Vec<u8>>> {
+    let mut chunk = vec![0; 16 * 1024];
+    let broken = |e: std::io::Error| Error::new(ErrorKind::Unavailable, OPERATION, "the connection to the container broke").source(e);
+    let size = stream.read(&mut chunk).await.map_err(broken)?;
+    chunk.truncate(size);
+    Ok((size > 0).then_some(chunk))
 }
