@@ -157,12 +157,12 @@ mod tests {
 
     #[test]
     fn the_address_of_the_database_is_never_shown() {
-        let storage = json!({"postgres": {"url": "postgres://ana:hunter2@db/k", "connections": 4}});
+        let storage = json!({"postgres": {"url": "postgres://zoe7:hunter2@db/k", "connections": 4}});
         let settings = Settings::from_value(json!({"storage": storage})).unwrap();
         assert_eq!(settings.engine.storage.postgres.as_ref().unwrap().connections, 4);
         let shown = settings.effective().to_string() + &format!("{settings:?}");
-        assert!(!shown.contains("hunter2") && !shown.contains("ana"), "{shown}");
-        let wrong = Settings::from_value(json!({"storage": {"postgres": {"url": "postgres://ana:hunter2@db/k", "pool": 4}}})).unwrap_err();
+        assert!(!shown.contains("hunter2") && !shown.contains("zoe7"), "{shown}");
+        let wrong = Settings::from_value(json!({"storage": {"postgres": {"url": "postgres://zoe7:hunter2@db/k", "pool": 4}}})).unwrap_err();
         assert!(wrong.to_string().contains("pool") && !format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
     }
 
