@@ -14,7 +14,7 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     left.ends_with(last)
 }
 
-/// As [`matches`], without regard to the case of ASCII letters.
+/// As [`matches()`], without regard to the case of ASCII letters.
 #[must_use]
 pub fn matches_ignoring_case(pattern: &str, text: &str) -> bool {
     matches(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())

@@ -78,6 +78,8 @@ pub struct VerificationConfig {
     pub alert_grace_s: u64,
     /// Seconds between two looks that must both find it effective. Default 5.
     pub settle_s: u64,
+    /// Seconds for which an alert that began after the change must fire, on a workload that is not well, to count as harm done by it. Default 60.
+    pub new_alert_s: u64,
     /// Whether a change that did not help is taken back, as one that did harm always is. Default: false; it stays to be looked at.
     pub undo_ineffective: bool,
     /// Seconds for a recorded cluster instead of the window: only what the recording declares follows there. Default 10.
@@ -86,6 +88,6 @@ pub struct VerificationConfig {
 
 impl Default for VerificationConfig {
     fn default() -> Self {
-        Self { interval_ms: 2000, window_s: 300, alert_grace_s: 600, settle_s: 5, undo_ineffective: false, recorded_window_s: 10 }
+        Self { interval_ms: 2000, window_s: 300, alert_grace_s: 600, settle_s: 5, new_alert_s: 60, undo_ineffective: false, recorded_window_s: 10 }
     }
 }

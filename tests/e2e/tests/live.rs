@@ -249,6 +249,8 @@ mod wrong_action {
         engine.mode = Mode::Auto;
         engine.cluster.kubeconfig = Some(lab.kubeconfig.clone().into());
         engine.processor.verification.window_s = 30;
+        let home = tempfile::tempdir().expect("a folder");
+        engine.ledger.path = home.path().join("kubernaut.db");
         let mut settings = Settings { engine, ..Settings::default() };
         settings.http.listen = lab.webhook_addr.parse().expect("an address");
         let token = |name: &str, token: &str, scope| TokenConfig {

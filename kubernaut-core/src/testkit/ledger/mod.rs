@@ -1,4 +1,4 @@
-//! The rules of [`Ledger`](crate::port::Ledger).
+//! The rules of [`crate::port::Ledger`].
 
 mod approvals;
 mod fixtures;

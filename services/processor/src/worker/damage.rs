@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use kubernaut_core::model::{Alert, AlertStatus, Severity, Timestamp};
 
 /// Names of alerts on the same owner that began after the run did, fire still, and were not known before; informational ones do not count.
-pub(super) fn new_alerts(alerts: &[Alert], began: Timestamp) -> Vec<&str> {
+pub(super) fn new_alerts(alerts: &[Alert], began: Timestamp, now: Timestamp, lasting: SignedDuration) -> Vec<&str> {
     let known: BTreeSet<&str> = alerts.iter().filter(|a| a.received_at < began).map(|a| a.name.as_str()).collect();
     let last_word = |name: &str| alerts.iter().filter(|a| a.name == name).max_by_key(|a| a.received_at).map(|a| a.status);
-    let fresh = |a: &&Alert| a.starts_at >= began && a.severity > Severity::Info && !known.contains(a.name.as_str());
+    // Rules look back: what went wrong before the change may begin to alert after it, and ends by itself once the change helps.
+    let lasts = |a: &Alert| now.duration_since(a.starts_at) >= lasting;
+    let fresh = |a: &&Alert| a.starts_at >= began && lasts(a) && a.severity > Severity::Info && !known.contains(a.name.as_str());
     let names: BTreeSet<&str> = alerts.iter().filter(fresh).map(|a| a.name.as_str()).collect();
     names.into_iter().filter(|name| last_word(name) == Some(AlertStatus::Firing)).collect()
 }
@@ -59,7 +62,9 @@ mod tests {
             alert("Blip", 28, Resolved, Warning),
             alert("Note", 26, Firing, Info),
         ];
-        assert_eq!(new_alerts(&alerts, at(20)), ["Down"]);
-        assert!(new_alerts(&alerts, at(40)).is_empty());
+        let minute = SignedDuration::from_secs(60);
+        assert_eq!(new_alerts(&alerts, at(20), at(85), minute), ["Down"]);
+        assert!(new_alerts(&alerts, at(20), at(84), minute).is_empty(), "it may be the old trouble, alerted late");
+        assert!(new_alerts(&alerts, at(40), at(200), minute).is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use kubernaut_core::{
     model::{CheckOutcome, Incident, Run, RunState, Timestamp, Verdict, Verification, VerificationCheck},
     port::{NewEvent, VerifyRequest},
@@ -111,9 +112,11 @@ impl Session<'_> {
 
     /// New alerts on the same owner are new damage, unless things are well all the same.
     async fn with_new_alerts(&self, mut look: Verification, began: Option<Timestamp>) -> Step<Verification> {
-        let Some(began) = began.filter(|_| !matches!(look.verdict, Verdict::Effective | Verdict::Harmful)) else { return Ok(look) };
+        let well = look.checks.iter().any(|c| c.name == "workload_healthy" && c.outcome == CheckOutcome::Pass);
+        let Some(began) = began.filter(|_| !well && !matches!(look.verdict, Verdict::Effective | Verdict::Harmful)) else { return Ok(look) };
         let alerts = self.inner.parts.ledger.alerts(self.ctx(), self.incident.id).await.map_err(Stop::Ledger)?;
-        let names = new_alerts(&alerts, began);
+        let lasting = SignedDuration::from_secs(i64::try_from(self.inner.config.verification.new_alert_s).unwrap_or(i64::MAX));
+        let names = new_alerts(&alerts, began, self.now(), lasting);
         if !names.is_empty() {
             let text = format!("began with the run and fire still: {}", names.join(", "));
             look.checks.push(VerificationCheck { name: "no_new_alerts".into(), outcome: CheckOutcome::Fail, text });
