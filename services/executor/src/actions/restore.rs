@@ -260,7 +260,8 @@ fn check_pull_secret(current: &Current, params: &Value) -> Result<Vec<Preconditi
 
 fn plan_pull_secret(current: &Current, params: &Value, _: &str) -> Result<Write> {
     let source = source(params)?.ok_or_else(|| bad_params("name the Secret to copy in copy_from"))?;
-    let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata(current)});
+    // The type makes the API server refuse whatever is no login to a registry, so that no other secret can be carried into this namespace.
+    let object = json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "metadata": metadata(current)});
     Ok(Step::only(vec![Step::CopySecret { source, object }]))
 }
 

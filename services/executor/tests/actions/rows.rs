@@ -117,6 +117,12 @@ fn config_map(name: &str, data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 }
 
+fn pull_secret(name: &str) -> Value {
+    let login = json!({ "auths": { "registry.example": { "username": "ci", "password": "open-sesame" } } });
+    json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "type": "kubernetes.io/dockerconfigjson",
+        "stringData": { ".dockerconfigjson": login.to_string() } })
+}
+
 fn secret(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"password": "before", "user": "me"}})
 }
@@ -649,9 +655,9 @@ fn objects() -> Vec<Row> {
         Row {
             name: "recreate_pull_secret",
             reads: "the Secret has the values of the one that was named",
-            setup: |_| vec![secret("kept")],
+            setup: |_| vec![pull_secret("kept")],
             request: |p| ("Secret/NS/pull".into(), json!({"copy_from": format!("{}/kept", p.namespace)})),
-            effect: |p| p.is_there("secret/pull") && p.read("secret/pull", ".data.password") == p.read("secret/kept", ".data.password"),
+            effect: |p| p.is_there("secret/pull") && p.read("secret/pull", ".data") == p.read("secret/kept", ".data"),
             undone: Some(|p| !p.is_there("secret/pull")),
             ..BASE
         },
